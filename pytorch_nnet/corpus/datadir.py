@@ -1,0 +1,180 @@
+"""Kaldi data directories: read, check, write.
+
+data/<set>/: wav.scp, segments (optional), text, utt2spk, spk2utt, reco2file_and_channel, feats.scp, cmvn.scp,
+utt2num_frames; one 'key value...' line each, sorted in C order. Kaldi: egs/wsj/s5/utils/validate_data_dir.sh.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Iterable, Mapping
+
+from ..io.archives import read_scp
+from ..io.errors import RecipeError, require_file
+from ..io.publish import publish
+
+
+@dataclass
+class Segment:
+    recording: str
+    start: float  # seconds
+    end: float  # seconds
+
+
+@dataclass
+class DataDir:
+    """One data directory in memory; every table is keyed by utterance unless said otherwise."""
+
+    path: Path
+    utt2spk: dict[str, str]
+    text: dict[str, list[str]] = field(default_factory=dict)
+    wav: dict[str, str] = field(default_factory=dict)  # recording -> path
+    segments: dict[str, Segment] = field(default_factory=dict)
+    channel: dict[str, tuple[str, str]] = field(default_factory=dict)  # recording -> (file, "A" or "B")
+    feats: dict[str, str] = field(default_factory=dict)  # -> archive.ark:offset
+    cmvn: dict[str, str] = field(default_factory=dict)  # speaker -> archive.ark:offset
+    num_frames: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def utts(self) -> list[str]:
+        """Utterance ids in C order."""
+        return list(self.utt2spk)
+
+    @property
+    def spk2utt(self) -> dict[str, list[str]]:
+        speakers: dict[str, list[str]] = {}
+        for utt, speaker in self.utt2spk.items():
+            speakers.setdefault(speaker, []).append(utt)
+        return dict(sorted(speakers.items(), key=lambda item: item[0].encode()))
+
+    @classmethod
+    def load(cls, path, need: Iterable[str] = (), *, allow_pipes: bool = False) -> "DataDir":
+        """Reads what is there and checks that the tables agree.
+
+        Args:
+          need: files that must exist, such as ("text", "feats.scp").
+        Raises:
+          RecipeError: a missing or unsorted file, an empty transcript, an id in one table and not in another.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise RecipeError("no such data directory", file=path, next="run the stage that makes it (run.sh --stage 0)")
+        for name in ("utt2spk", *need):
+            require_file(path / name, next=f"utils/validate_data_dir {path}")
+
+        def table(name: str) -> dict[str, str]:
+            return read_scp(path / name, allow_pipes=allow_pipes) if (path / name).exists() else {}
+
+        data = cls(path, table("utt2spk"))
+        data.text = read_text(path / "text") if (path / "text").exists() else {}
+        data.wav, data.feats, data.cmvn = table("wav.scp"), table("feats.scp"), table("cmvn.scp")
+        data.num_frames = {utt: int(n) for utt, n in table("utt2num_frames").items()}
+        for utt, value in table("segments").items():
+            recording, start, end = value.split()
+            data.segments[utt] = Segment(recording, float(start), float(end))
+            if not 0 <= float(start) < float(end):
+                raise RecipeError("bad segment times", file=path / "segments", id=utt, expected="0 <= start < end", found=value)
+        for recording, value in table("reco2file_and_channel").items():
+            name, channel = value.split()
+            data.channel[recording] = (name, channel)
+        data.check_agreement()
+        return data
+
+    def check_agreement(self) -> None:
+        """Raises RecipeError where two tables do not hold the same ids, or a speaker id is no prefix of its utterance's."""
+        for name, table in (("text", self.text), ("segments", self.segments), ("feats.scp", self.feats)):
+            if table and table.keys() != self.utt2spk.keys():
+                missing = sorted(self.utt2spk.keys() - table.keys())
+                surplus = sorted(table.keys() - self.utt2spk.keys())
+                raise RecipeError(f"utt2spk and {name} disagree", file=self.path / name, id=(missing or surplus)[0],
+                                  expected=f"the {len(self.utt2spk)} utterances of utt2spk",
+                                  found=f"{len(missing)} missing, {len(surplus)} unknown", next=f"utils/fix_data_dir {self.path}")
+        for utt, segment in self.segments.items():
+            if self.wav and segment.recording not in self.wav:
+                raise RecipeError("segment of an unknown recording", file=self.path / "segments", id=utt,
+                                  expected="a recording of wav.scp", found=segment.recording)
+        for utt, speaker in self.utt2spk.items():
+            if not utt.startswith(speaker):
+                raise RecipeError("speaker id is not a prefix of the utterance id", file=self.path / "utt2spk", id=utt,
+                                  expected="<speaker>...", found=speaker)
+
+    def subset(self, utts: Iterable[str], path=None) -> "DataDir":
+        """The same directory restricted to `utts`; tables of recordings and speakers shrink with them."""
+        keep = set(utts)
+
+        def pick(table: Mapping) -> dict:
+            return {key: value for key, value in table.items() if key in keep}
+
+        part = DataDir(Path(path or self.path), pick(self.utt2spk), pick(self.text), {}, pick(self.segments), {},
+                       pick(self.feats), {}, pick(self.num_frames))
+        recordings = {s.recording for s in part.segments.values()} if self.segments else keep
+        speakers = set(part.utt2spk.values())
+        part.wav = {r: v for r, v in self.wav.items() if r in recordings}
+        part.channel = {r: v for r, v in self.channel.items() if r in recordings}
+        part.cmvn = {s: v for s, v in self.cmvn.items() if s in speakers}
+        return part
+
+    def write(self, path=None) -> "DataDir":
+        """Publishes every non-empty table in C order under `path` (default: where it was read)."""
+        self.path = Path(path or self.path)
+        lines = {
+            "utt2spk": self.utt2spk,
+            "spk2utt": {spk: " ".join(utts) for spk, utts in self.spk2utt.items()},
+            "text": {utt: " ".join(words) for utt, words in self.text.items()},
+            "wav.scp": self.wav,
+            "segments": {utt: f"{s.recording} {s.start:.3f} {s.end:.3f}" for utt, s in self.segments.items()},
+            "reco2file_and_channel": {r: " ".join(fc) for r, fc in self.channel.items()},
+            "feats.scp": self.feats, "cmvn.scp": self.cmvn,
+            "utt2num_frames": {utt: str(n) for utt, n in self.num_frames.items()},
+        }
+        for name, table in lines.items():
+            if table:
+                write_table(self.path / name, table)
+        return self
+
+    def split(self, jobs: int) -> list["DataDir"]:
+        """Splits by speaker into `jobs` parts of about equal numbers of utterances, in C order, never inside a speaker.
+
+        Fewer speakers than jobs: raises RecipeError.
+        """
+        speakers = self.spk2utt
+        if len(speakers) < jobs:
+            raise RecipeError("more jobs than speakers", file=self.path / "spk2utt", expected=f"nj at most {len(speakers)}",
+                              found=f"nj {jobs}")
+        parts: list[list[str]] = [[] for _ in range(jobs)]
+        done, total, job = 0, len(self.utt2spk), 0
+        for index, utts in enumerate(speakers.values()):
+            left = len(speakers) - index
+            if parts[job] and (done >= total * (job + 1) / jobs or left <= jobs - job - 1):
+                job = min(job + 1, jobs - 1)
+            parts[job] += utts
+            done += len(utts)
+        return [self.subset(part) for part in parts]
+
+
+def read_text(path) -> dict[str, list[str]]:
+    """Reads a transcript table; an utterance without words is an error, not a silence."""
+    text: dict[str, list[str]] = {}
+    previous = None
+    with open(require_file(path), encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            words = line.split()
+            if len(words) < 2:
+                raise RecipeError("empty transcript", file=f"{path}:{number}", id=words[0] if words else None,
+                                  expected="<utterance> <word> ...", found=repr(line),
+                                  next=f"utils/fix_data_dir {Path(path).parent} drops such utterances")
+            if previous is not None and words[0].encode() <= previous.encode():
+                raise RecipeError("not sorted in C order, or repeated", file=f"{path}:{number}", id=words[0],
+                                  expected=f"an id after '{previous}'", found=words[0],
+                                  next=f"utils/fix_data_dir {Path(path).parent}")
+            text[words[0]] = words[1:]
+            previous = words[0]
+    return text
+
+
+def write_table(path, table: Mapping[str, str]) -> None:
+    """Publishes 'key value' lines sorted in C order."""
+    with publish(path) as file:
+        for key in sorted(table, key=str.encode):
+            file.write(f"{key} {table[key]}\n")

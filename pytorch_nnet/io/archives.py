@@ -1,0 +1,120 @@
+"""Kaldi archives: float matrices (.ark/.scp) and integer vectors (ali.*.gz), through kaldiio.
+
+kaldiio hands a name with a pipe to the shell, so every name passes `refuse_pipe` first.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+from typing import IO, Iterable, Iterator, Mapping
+
+import kaldiio
+import numpy as np
+
+from .errors import RecipeError, require_file
+from .publish import publish
+
+
+def refuse_pipe(value: str, *, file=None, id=None, allow: bool = False) -> str:
+    """Returns an extended filename; raises RecipeError if it would run a command and `allow` is False."""
+    if not allow and (value.rstrip().endswith("|") or value.lstrip().startswith("|")):
+        raise RecipeError("an entry with a pipe runs a shell command, which is refused", file=file, id=id,
+                          expected="a path, or path:offset", found=value,
+                          next="if you trust it, call the step again with --allow-pipes true")
+    return value
+
+
+def read_scp(path, *, allow_pipes: bool = False) -> dict[str, str]:
+    """Reads 'key value' lines in C order into a dict, refusing pipes, repeats and an order other than C's."""
+    table: dict[str, str] = {}
+    previous = None
+    with open(require_file(path), encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            key, _, value = line.strip().partition(" ")
+            if not value.strip():
+                raise RecipeError("a line without a value", file=f"{path}:{number}", expected="<key> <value>", found=repr(line))
+            if previous is not None and key.encode() <= previous.encode():
+                what = "repeated key" if key == previous else "not sorted in C order"
+                raise RecipeError(what, file=f"{path}:{number}", id=key, expected=f"a key after '{previous}'", found=key,
+                                  next=f"utils/fix_data_dir {Path(path).parent}")
+            table[key] = refuse_pipe(value.strip(), file=path, id=key, allow=allow_pipes)
+            previous = key
+    return table
+
+
+def read_matrix(entry: str, *, file=None, id=None) -> np.ndarray:
+    """Reads one matrix or vector at 'archive.ark:offset'."""
+    refuse_pipe(entry, file=file, id=id)
+    try:
+        return np.asarray(kaldiio.load_mat(entry))
+    except FileNotFoundError:
+        raise RecipeError("archive is missing", file=file, id=id, expected=entry, found="no such file") from None
+    except Exception as error:
+        raise RecipeError("archive cannot be read", file=file, id=id, expected=f"a Kaldi matrix at {entry}",
+                          found=f"{type(error).__name__}: {error}") from None
+
+
+def read_archive(stream: IO[bytes]) -> Iterator[tuple[str, np.ndarray]]:
+    """Reads (key, matrix) pairs from an open binary stream, such as a pipe."""
+    try:
+        yield from kaldiio.load_ark(stream)
+    except (ValueError, EOFError, AssertionError, AttributeError) as error:
+        raise RecipeError("archive stream ends or breaks in the middle of an entry", file=getattr(stream, "name", None),
+                          expected="whole 'key <binary matrix>' entries", found=f"{type(error).__name__}: {error}") from None
+
+
+def write_archive(stream: IO[bytes], key: str, matrix: np.ndarray) -> None:
+    """Appends one binary float32 matrix to an open stream and flushes it."""
+    kaldiio.save_ark(stream, {key: np.ascontiguousarray(matrix, dtype=np.float32)})
+    stream.flush()
+
+
+def write_ark_scp(ark, scp, pairs: Iterable[tuple[str, np.ndarray]]) -> int:
+    """Publishes an archive and its index; `pairs` in C order. dtype is kept (float32 or float64). Returns the count.
+
+    The index names the archive by absolute path, as Kaldi's do, so that data directories may be copied.
+    """
+    ark, count = Path(ark).absolute(), 0
+    with publish(scp) as index, publish(ark, "wb") as archive:
+        for key, matrix in pairs:
+            offset = archive.tell() + len(key.encode()) + 1
+            kaldiio.save_ark(archive, {key: np.ascontiguousarray(matrix)})
+            index.write(f"{key} {ark}:{offset}\n")
+            count += 1
+    return count
+
+
+def read_ali(path) -> dict[str, np.ndarray]:
+    """Reads int32 vectors (transition-ids or pdf-ids) from `ali.JOB.gz`, binary or text, or from an uncompressed archive."""
+    with open(require_file(path), "rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    try:
+        with (gzip.open(path, "rb") if zipped else open(path, "rb")) as file:
+            content = file.read()
+        space = content.find(b" ")
+        if content and content[space + 1:space + 3] != b"\0B":
+            return {words[0]: np.array(words[1:], dtype=np.int32)
+                    for words in map(str.split, content.decode().splitlines()) if words}
+        return {key: np.asarray(value, dtype=np.int32) for key, value in kaldiio.load_ark(io.BytesIO(content))}
+    except (EOFError, OSError, ValueError, AssertionError) as error:
+        raise RecipeError("alignment archive is cut short or damaged", file=path, expected="Kaldi int32 vectors",
+                          found=f"{type(error).__name__}: {error}", next="align again (steps/align_si, steps/align_nnet)") from None
+
+
+def write_ali(path, alignments: Mapping[str, np.ndarray]) -> None:
+    """Publishes int32 vectors as a gzipped binary Kaldi archive, keys in C order, the same bytes for the same content."""
+    with publish(path, "wb") as file, gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as archive:
+        for key in sorted(alignments, key=str.encode):
+            kaldiio.save_ark(archive, {key: np.asarray(alignments[key], dtype=np.int32)})
+
+
+def read_alignments(folder) -> dict[str, np.ndarray]:
+    """Reads every ali.JOB.gz of an alignment directory (its num_jobs file says how many)."""
+    folder = Path(folder)
+    jobs = int(Path(require_file(folder / "num_jobs", next="align first (steps/align_si, steps/align_nnet)")).read_text())
+    alignments: dict[str, np.ndarray] = {}
+    for job in range(1, jobs + 1):
+        alignments.update(read_ali(folder / f"ali.{job}.gz"))
+    return alignments

@@ -1,0 +1,154 @@
+"""Options live once: a dataclass is the command line, the config file and the record in exp/.
+
+    @dataclass
+    class DecodeOptions:
+        beam: float = option(13.0, "search beam")
+        skip_scoring: bool = option(False, "do not score")
+
+    USAGE = '''Usage: steps/decode [options] <graph> <data> <decode-dir>
+     e.g.: steps/decode --nj 4 exp/tri1/graph data/dev exp/tri1/decode_dev'''
+
+    options, (graph, data, out) = parse(DecodeOptions, argv, USAGE, nargs=3)
+
+On the command line `--beam 13`, `--beam=13` and `--skip-scoring true` (Kaldi's way), with - or _ alike. `--config FILE`
+reads `beam: 13` lines (YAML); the command line wins over it. Unknown names are refused with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import sys
+import typing
+from pathlib import Path
+from typing import Any, Sequence, TypeVar
+
+from .errors import RecipeError
+
+T = TypeVar("T")
+
+
+def option(default: Any, help: str) -> Any:
+    """A dataclass field with its comment. Lists are given on the command line as comma-separated values."""
+    metadata = {"help": help}
+    if isinstance(default, (list, dict)):
+        return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def parse(cls: type[T], argv: Sequence[str], usage: str, nargs: int | tuple[int, int] | None = None) -> tuple[T, list[str]]:
+    """Parses `argv` into an instance of `cls` and the positional arguments.
+
+    Args:
+      nargs: number of positional arguments, or (least, most); None accepts any number.
+    Raises:
+      RecipeError: unknown option, bad value. Exits 0 on --help and 1 on a wrong number of arguments, with the usage.
+    """
+    given: dict[str, Any] = {}
+    from_file: dict[str, Any] = {}
+    positional: list[str] = []
+    queue = list(argv)
+    while queue:
+        word = queue.pop(0)
+        if word == "--":
+            positional += queue
+            break
+        if word in ("--help", "-h"):
+            print(usage_text(cls, usage))
+            sys.exit(0)
+        if not word.startswith("--"):
+            positional.append(word)
+            continue
+        name, equals, value = word[2:].partition("=")
+        if not equals:
+            if not queue:
+                raise RecipeError("option without a value", id=word, next="call again with --help")
+            value = queue.pop(0)
+        name = name.replace("-", "_")
+        if name == "config":
+            from_file.update(load_config(value))
+        else:
+            given[name] = value
+    options = build(cls, {**from_file, **given})
+    least, most = (nargs, nargs) if isinstance(nargs, int) else nargs or (0, len(positional))
+    if not least <= len(positional) <= most:
+        print(usage_text(cls, usage), file=sys.stderr)
+        raise RecipeError("wrong number of arguments", expected=least if least == most else f"{least} to {most}",
+                          found=" ".join(positional) or "none")
+    return options, positional
+
+
+def load_config(path) -> dict[str, Any]:
+    """Reads a YAML mapping of option names to values."""
+    import yaml  # not in the k2 environment, which takes its options from the command line
+
+    path = Path(path)
+    if not path.is_file():
+        raise RecipeError("no such config file", file=path)
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise RecipeError("config file is not YAML", file=path, found=str(error).replace("\n", " ")) from None
+    if not isinstance(content, dict):
+        raise RecipeError("config file is not a mapping", file=path, expected="lines of the form 'name: value'")
+    return {str(key).replace("-", "_"): value for key, value in content.items()}
+
+
+def build(cls: type[T], values: dict[str, Any], *, where: str | None = None) -> T:
+    """Makes `cls` from raw values (strings or YAML scalars), converting types and refusing unknown names."""
+    hints = typing.get_type_hints(cls)
+    known = [field.name for field in dataclasses.fields(cls) if field.init]
+    converted = {}
+    for name, value in values.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            raise RecipeError("unknown option", file=where, id=name,
+                              expected=f"did you mean '{near[0]}'?" if near else "one of " + ", ".join(known))
+        converted[name] = convert(name, value, hints[name], where)
+    missing = [f.name for f in dataclasses.fields(cls) if f.init and f.name not in converted
+               and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+    if missing:
+        raise RecipeError("required option not given", file=where, id=", ".join(missing))
+    return cls(**converted)
+
+
+def convert(name: str, value: Any, hint: Any, where: str | None = None) -> Any:
+    """Converts one raw value to the type of its field: bool, int, float, str, list[...], or X | None."""
+    arguments = [a for a in typing.get_args(hint) if a is not type(None)]
+    optional = type(None) in typing.get_args(hint)
+    if optional and (value is None or value == ""):
+        return None
+    if optional:
+        hint, arguments = arguments[0], typing.get_args(arguments[0])
+    if (typing.get_origin(hint) or hint) is list:
+        items = value if isinstance(value, (list, tuple)) else [v for v in str(value).split(",") if v != ""]
+        return [convert(name, item, arguments[0] if arguments else str, where) for item in items]
+    try:
+        if hint is bool:
+            return {"true": True, "false": False}[str(value).lower()]
+        if hint is int:
+            if isinstance(value, float) and value != int(value):
+                raise ValueError
+            return int(value)
+        if hint in (float, str):
+            return hint(value)
+    except (KeyError, ValueError, TypeError):
+        raise RecipeError("bad value for an option", file=where, id=name,
+                          expected="true or false" if hint is bool else hint.__name__, found=repr(value)) from None
+    return value
+
+
+def usage_text(cls, usage: str) -> str:
+    """The usage, then one line an option: name, default, comment."""
+    lines = [usage.strip(), "", "Options (also in a YAML file given as --config FILE):"]
+    for field in dataclasses.fields(cls):
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        shown = "required" if default is dataclasses.MISSING else json.dumps(default)
+        lines.append(f"  --{field.name.replace('_', '-'):<24} {field.metadata.get('help', '')} [{shown}]")
+    return "\n".join(lines)
+
+
+def record(options: Any) -> dict[str, Any]:
+    """The options as plain values, for config.yaml and fingerprints."""
+    return dataclasses.asdict(options)
