@@ -71,7 +71,7 @@ def lattice_of_frames(graph: K2Graph, matrix: np.ndarray, src: np.ndarray, dst: 
       arc: number of each arc in the graph. frame: the frame each takes (T for arcs into the end).
     """
     label = graph.arcs[arc, 2]
-    am = np.where(label < 0, np.float32(0), matrix[np.minimum(frame, len(matrix) - 1), label - 1])
+    am = np.where(label < 0, np.float32(0), matrix[np.minimum(frame, len(matrix) - 1), np.maximum(label - 1, 0)])
     score, codes = graph.scores[arc], graph.words[arc]
     frames = np.empty(int(dst.max()) + 1, np.int32)
     frames[src], frames[-1] = frame, len(matrix)

@@ -8,7 +8,7 @@ graph.npz (uncompressed .npy members, no pickle), read whole in well under a sec
     words       int32 (N,)    0 none; w > 0 the word-id; -k the k-th (from 1) of the word sequences below
     seq_offsets int32 (S + 1,), seq_words int32: words of sequence k are seq_words[seq_offsets[k-1]:seq_offsets[k]]
     num_pdfs    int32 ()
-State 0 is the start, the largest state is final; arcs are sorted by (src, label as unsigned, dst), as k2 wants.
+Arcs into the final state may bear words too. State 0 is the start, the largest state is final; arcs are sorted by (src, label as unsigned, dst), as k2 wants.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def remove_epsilons(arcs: Arcs, start: int, sequences: WordSequences) -> Arcs:
     for _ in range(MAX_EPSILON_DEPTH):
         i, j = pairs_meeting(frontier.dst, epsilon.src)
         longer = frontier.take(i).followed_by(epsilon.take(j), sequences)
-        longer = longer.take(np.flatnonzero(longer.src != longer.dst))
+        longer = longer.take(np.flatnonzero((longer.src != longer.dst) | (longer.words != 0)))
         if not len(longer):
             break
         merged = Arcs.stack([closure, longer]).best()
