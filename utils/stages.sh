@@ -12,6 +12,14 @@ STAGE_STATE=$(mktemp -u "${TMPDIR:-/tmp}/stage.XXXXXX")
 export STAGE_STATE STAGE_NUMBER STAGE_TITLE
 trap 'rm -f "$STAGE_STATE"' EXIT
 
+absolute() { # folder paths: the same paths seen from anywhere
+  local path result=()
+  for path in $2; do
+    case $path in /*) result+=("$path") ;; *) result+=("$1/$path") ;; esac
+  done
+  echo "${result[*]}"
+}
+
 begin() { # number title: true if the stage is asked for
   STAGE_NUMBER=$1 STAGE_TITLE=$2 stage_start=$SECONDS
   rm -f "$STAGE_STATE"

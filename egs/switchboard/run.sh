@@ -37,6 +37,7 @@ Options:
   --force true|false         redo what is up to date [$force]
   --config FILE              lines of name=value"
 
+called_from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./path.sh
 . ./cmd.sh
@@ -52,6 +53,8 @@ if [ -z "$swbd1" ]; then
 else
   [ -n "$preset" ] || preset=paper
   corpus=
+  swbd1=$(absolute "$called_from" "$swbd1") ms98=$(absolute "$called_from" "$ms98")
+  eval2000=$(absolute "$called_from" "$eval2000")
 fi
 [ -d "conf/$preset" ] || { echo "run.sh: no preset '$preset': one of smoke, mini, paper" >&2; exit 1; }
 test_set=eval2000
