@@ -1,4 +1,5 @@
 # Puts the main environment, steps/ and utils/ on the path. Sourced by run.sh from the recipe directory.
+# shellcheck shell=bash
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export ROOT LC_ALL=C.UTF-8 LC_COLLATE=C PYTHONUNBUFFERED=1
 export PATH="$ROOT/.venv/bin:$PATH"

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# AN4 (CMU census data): 50 minutes of real microphone speech, letters, digits and names, tested on the official 130 utterances.
+# The acoustic side is that of the Switchboard recipe, at 16 kHz; the language model is the corpus' own published unigram.
+set -euo pipefail
+
+an4=                   # the corpus: a folder with etc/ and flac, .sph, .raw or .wav audio, as CMU releases it
+stage=0                # first stage to run
+stop_stage=10          # last stage to run
+nj=$(nproc)            # jobs side by side; results do not depend on it
+preset=mini            # sizes: mini, or smoke (every stage in little time, nothing good)
+seed=1                 # of every network
+decoder=k2             # k2, or kaldi (LatticeFasterDecoder: needs no k2)
+lambdas=0.75           # weights of the teacher's soft labels, Eq. 1; several: "0.25 0.5 0.75"
+top_cs=90              # classes kept per frame; several: "1 3 10 30 90"
+force=false            # redo what is up to date
+help_message="Usage: ./run.sh --an4 DIR [options]
+ e.g.: ./run.sh --an4 /corpora/an4
+       ./run.sh --an4 /corpora/an4 --stage 9
+
+Stages: 0 corpus, 1 dictionary, lang, LM, 2 features, 3 GMM-HMM, 4 DNN, forced alignment, frame store, 5 CNNs,
+        6 LSTM teachers, 7 ensembles and soft labels, 8 students, 9 graphs and decoding, 10 tables and figures
+
+Options:
+  --an4 DIR                  the corpus (stage 0)
+  --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
+  --nj N                     jobs side by side [$nj]
+  --preset NAME              mini or smoke [$preset]
+  --seed N                   [$seed]
+  --decoder NAME             k2 or kaldi [$decoder]
+  --lambdas '.. ..'          weights of the soft labels [$lambdas]
+  --top-cs '.. ..'           classes kept per frame [$top_cs]
+  --force true|false         redo what is up to date [$force]
+  --config FILE              lines of name=value"
+
+called_from=$PWD
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ./path.sh
+. ./cmd.sh
+. utils/parse_options.sh
+[ $# -eq 0 ] || { echo "run.sh: unexpected argument: $1 (see ./run.sh --help)" >&2; exit 1; }
+"$ROOT/utils/setup_env.sh"
+. utils/stages.sh
+an4=$(absolute "$called_from" "$an4")
+[ -d "conf/$preset" ] || { echo "run.sh: no preset '$preset': one of smoke, mini" >&2; exit 1; }
+test_set=test
+oov="<UNK>"
+
+if begin 0 "corpus preparation"; then
+  [ -n "$an4" ] || { echo "run.sh: stage 0 needs the corpus: ./run.sh --an4 DIR" >&2; exit 1; }
+  # dev: speakers of the official training list, kept out of training; the official test set is for the last table only.
+  once --out data/local/dict --out data/train --out data/dev --out data/test --name prepare -- \
+    local/prepare_an4 --an4 "$an4" data
+  end
+fi
+
+if begin 1 "dictionary, lang, unigram"; then
+  once --out data/lang -- steps/prepare_lang data/local/dict "$oov" data/lang
+  once --out data/local/lm -- local/prepare_lm data/local/an4.lm data/lang data/local/lm/unigram.arpa.gz
+  once --out data/lang --name lm -- steps/format_lm data/local/lm/unigram.arpa.gz data/lang
+  end
+fi
+
+. steps/hybrid.sh  # stages 2 to 10, the same for every corpus

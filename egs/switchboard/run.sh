@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Switchboard, from audio to word error rates: "Blending LSTMs into CNNs" (Geras et al. 2016).
+# Without a corpus option it makes and uses the synthetic mini corpus, written in the LDC layout, by the very same code.
+set -euo pipefail
+
+stage=0                # first stage to run
+stop_stage=10          # last stage to run
+nj=$(nproc)            # jobs side by side; results do not depend on it
+preset=                # sizes: smoke, mini or paper; empty: smoke or mini with the mini corpus, paper with LDC's
+mini_size=default      # mini corpus: smoke (minutes of speech) or default (an hour)
+swbd1=                 # LDC97S62, the audio; empty: the mini corpus
+ms98=                  # Mississippi State transcripts and dictionary
+eval2000=              # LDC2002S09 and LDC2002T43, two folders in one option
+seed=1                 # of the mini corpus and of every network
+decoder=k2             # k2, or kaldi (LatticeFasterDecoder: needs no k2)
+lambdas=0.75           # weights of the teacher's soft labels, Eq. 1; several: "0.25 0.5 0.75"
+top_cs=90              # classes kept per frame; several: "1 3 10 30 90"
+force=false            # redo what is up to date
+help_message="Usage: ./run.sh [options]
+ e.g.: ./run.sh                                   # mini corpus, all stages
+       ./run.sh --stage 4 --stop-stage 4          # one stage, from the files of the earlier ones
+       ./run.sh --swbd1 /ldc/LDC97S62 --ms98 /ldc/swb_ms98_transcriptions --eval2000 '/ldc/LDC2002S09 /ldc/LDC2002T43'
+
+Stages: 0 corpus, 1 dictionary, lang, LM, 2 features, 3 GMM-HMM, 4 DNN, forced alignment, frame store, 5 CNNs,
+        6 LSTM teachers, 7 ensembles and soft labels, 8 students, 9 graphs and decoding, 10 tables and figures
+
+Options:
+  --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
+  --nj N                     jobs side by side [$nj]
+  --preset NAME              smoke, mini or paper
+  --mini-size NAME           smoke or default [$mini_size]
+  --swbd1 --ms98 --eval2000  the LDC releases
+  --seed N                   [$seed]
+  --decoder NAME             k2 or kaldi [$decoder]
+  --lambdas '.. ..'          weights of the soft labels [$lambdas]
+  --top-cs '.. ..'           classes kept per frame [$top_cs]
+  --force true|false         redo what is up to date [$force]
+  --config FILE              lines of name=value"
+
+called_from=$PWD
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. ./path.sh
+. ./cmd.sh
+. utils/parse_options.sh
+[ $# -eq 0 ] || { echo "run.sh: unexpected argument: $1 (see ./run.sh --help)" >&2; exit 1; }
+"$ROOT/utils/setup_env.sh"
+. utils/stages.sh
+
+if [ -z "$swbd1" ]; then
+  [ -n "$preset" ] || preset=$([ "$mini_size" = smoke ] && echo smoke || echo mini)
+  corpus=corpus/$mini_size
+  swbd1=$corpus/LDC97S62 ms98=$corpus/swb_ms98_transcriptions eval2000="$corpus/LDC2002S09 $corpus/LDC2002T43"
+else
+  [ -n "$preset" ] || preset=paper
+  corpus=
+  swbd1=$(absolute "$called_from" "$swbd1") ms98=$(absolute "$called_from" "$ms98")
+  eval2000=$(absolute "$called_from" "$eval2000")
+fi
+[ -d "conf/$preset" ] || { echo "run.sh: no preset '$preset': one of smoke, mini, paper" >&2; exit 1; }
+test_set=eval2000
+oov="<unk>"
+
+if begin 0 "corpus preparation"; then
+  if [ -n "$corpus" ]; then
+    once --out "$corpus" -- local/make_mini_corpus --size "$mini_size" --seed "$seed" "$corpus"
+  fi
+  # Conversations are two people: each side is a speaker of its own. dev is whole conversations kept out of training;
+  # it is the validation set of the networks and the one set that decoding is tuned on.
+  # shellcheck disable=SC2086 # two folders
+  once --in ${eval2000/ / --in } --out data/local/dict --out data/train --out data/dev --out data/eval2000 --name prepare -- \
+    local/prepare_switchboard --swbd1 "$swbd1" --ms98 "$ms98" --eval2000 "$eval2000" data
+  end
+fi
+
+if begin 1 "dictionary, lang, 3-gram"; then
+  once --out data/lang -- steps/prepare_lang data/local/dict "$oov" data/lang
+  once --out data/local/lm -- \
+    steps/train_lm --order 3 --dev-text data/dev/text data/train/text data/lang data/local/lm/3gram.arpa.gz
+  once --out data/lang --name lm -- steps/format_lm data/local/lm/3gram.arpa.gz data/lang
+  end
+fi
+
+. steps/hybrid.sh  # stages 2 to 10, the same for every corpus

@@ -1,0 +1,146 @@
+# Stages 2 to 10, from a data directory and a lang directory to tables; sourced by a recipe's run.sh, which has set the
+# options, $preset, $test_set and the commands, and has run stages 0 and 1. Stages talk through files only.
+# Commands and lists ($train_cmd, $nets) are meant to split into words.
+# shellcheck shell=bash disable=SC2154,SC2086
+
+conf=conf/$preset
+# Numbers of Gaussians and leaves, beams: what a corpus' size decides and no network's config holds.
+. "$conf/sizes.sh"
+gmms="mono tri1"
+nets="cnn sainath lstm1 lstm2"
+
+if begin 2 "features: MFCC for the GMMs, 31-channel 10th-root filterbank for the networks"; then
+  for set in train dev "$test_set"; do
+    once --out "data/${set}_fbank" --name copy -- utils/copy_data_dir "data/$set" "data/${set}_fbank"
+    once --out "data/$set" --name mfcc -- \
+      steps/make_mfcc --nj "$nj" --cmd "$train_cmd" --config conf/mfcc.yaml "data/$set"
+    once --out "data/$set" --name cmvn -- steps/compute_cmvn_stats "data/$set"
+    once --out "data/${set}_fbank" --name fbank -- \
+      steps/make_fbank --nj "$nj" --cmd "$train_cmd" --config conf/fbank.yaml "data/${set}_fbank"
+    once --out "data/${set}_fbank" --name cmvn -- steps/compute_cmvn_stats "data/${set}_fbank"
+  done
+  end
+fi
+
+if begin 3 "GMM-HMM: monophones, then tied triphones"; then
+  once --out exp/mono -- \
+    steps/train_mono --nj "$nj" --cmd "$train_cmd" --totgauss "$mono_gauss" data/train data/lang exp/mono
+  once --out exp/mono_ali -- steps/align_si --nj "$nj" --cmd "$train_cmd" data/train data/lang exp/mono exp/mono_ali
+  once --out exp/tri1 -- \
+    steps/train_deltas --nj "$nj" --cmd "$train_cmd" "$tri_leaves" "$tri_gauss" data/train data/lang exp/mono_ali exp/tri1
+  for set in train dev; do
+    once --out "exp/tri1_ali_$set" -- \
+      steps/align_si --nj "$nj" --cmd "$train_cmd" "data/$set" data/lang exp/tri1 "exp/tri1_ali_$set"
+  done
+  end
+fi
+
+if begin 4 "DNN, forced alignment by it, pdf labels, frame store"; then
+  for set in train dev; do
+    once --out "exp/frames_tri1_$set" -- \
+      steps/make_frame_store "data/${set}_fbank" "exp/tri1_ali_$set" "exp/frames_tri1_$set"
+  done
+  once --out exp/dnn -- \
+    $cuda_cmd exp/dnn/log/train.log \
+    steps/train_nnet --config "$conf/dnn.yaml" --seed "$seed" exp/frames_tri1_train exp/frames_tri1_dev exp/dnn
+  # The labels of every other network: the transcript aligned by the DNN, as in the paper.
+  for set in train dev; do
+    once --out "exp/dnn_ali_$set" -- \
+      steps/align_nnet --nj "$nj" --cmd "$train_cmd" "data/${set}_fbank" data/lang exp/dnn "exp/tri1_ali_$set" \
+      "exp/dnn_ali_$set"
+    once --out "exp/frames_$set" -- \
+      steps/make_frame_store "data/${set}_fbank" "exp/dnn_ali_$set" "exp/frames_$set"
+  done
+  once --out exp/dnn --name eval -- steps/eval_nnet exp/dnn exp/frames_dev
+  end
+fi
+
+train_net() { # name config options...
+  local name=$1 config=$2
+  shift 2
+  once --out "exp/$name" -- \
+    $cuda_cmd "exp/$name/log/train.log" \
+    steps/train_nnet --config "$conf/$config.yaml" --seed "$seed" "$@" exp/frames_train exp/frames_dev "exp/$name"
+}
+
+if begin 5 "CNNs on hard labels: vision-style and Sainath-style"; then
+  spawn train_net cnn cnn
+  spawn train_net sainath sainath
+  join
+  end
+fi
+
+if begin 6 "teachers: peephole BLSTMs"; then
+  spawn train_net lstm1 lstm1
+  spawn train_net lstm2 lstm2
+  join
+  end
+fi
+
+# Averaged posteriors. The teacher is the two LSTMs; LSTM + CNN is what blending has to match at a fraction of the cost.
+make_ensemble() { # name members...
+  local name=$1
+  shift
+  once --out "exp/$name" -- steps/make_ensemble "exp/$name" "$@"
+  once --out "exp/$name" --name eval -- steps/eval_nnet "exp/$name" exp/frames_dev
+}
+
+if begin 7 "ensembles; top-C posteriors of the teachers"; then
+  spawn make_ensemble ens_lstm_cnn exp/lstm1 exp/cnn
+  spawn make_ensemble ens_2lstm exp/lstm1 exp/lstm2
+  spawn make_ensemble ens_2lstm_cnn exp/lstm1 exp/lstm2 exp/cnn
+  join
+  for teacher in ens_2lstm cnn; do
+    once --out "exp/soft_$teacher" -- \
+      steps/dump_posteriors --nj "$nj" --cmd "$train_cmd" --top-c 90 "exp/$teacher" exp/frames_train "exp/soft_$teacher"
+  done
+  end
+fi
+
+students=
+for c in $top_cs; do for lambda in $lambdas; do students+=" student_l${lambda}_c$c"; done; done
+
+if begin 8 "students: CNNs taught by the LSTMs, and by a CNN of their own kind"; then
+  for name in $students; do
+    lambda=${name#student_l}
+    spawn train_net "$name" student --soft-labels exp/soft_ens_2lstm --soft-weight "${lambda%_c*}" --top-c "${name##*_c}"
+  done
+  spawn train_net self self --soft-labels exp/soft_cnn --soft-weight 0.5 --top-c 90
+  join
+  end
+fi
+
+systems="$gmms dnn $nets ens_lstm_cnn ens_2lstm ens_2lstm_cnn self$students"
+
+decode_system() { # name: dev first, where the LM scale and the insertion penalty are tuned, then test
+  local name=$1 graph=exp/tri1/graph suffix=_fbank acwt=0.1 set
+  case $name in
+    mono) graph=exp/mono/graph suffix= ;;
+    tri1) suffix= ;;
+  esac
+  for set in dev "$test_set"; do
+    once --in "exp/$name" --out "exp/$name/decode_$set" -- \
+      steps/decode --nj "$decode_nj" --cmd "$decode_cmd" --decoder "$decoder" --acwt "$acwt" --beam "$beam" \
+      --lattice-beam "$lattice_beam" --max-active "$max_active" "$graph" "data/$set$suffix" "exp/$name/decode_$set"
+  done
+}
+
+if begin 9 "graphs, decoding of every system with $decoder"; then
+  for gmm in $gmms; do
+    once --out "exp/$gmm/graph" -- steps/mkgraph data/lang "exp/$gmm" "exp/$gmm/graph"
+  done
+  decode_nj=1  # as many systems side by side as there are jobs
+  for name in $systems; do spawn decode_system "$name"; done
+  join
+  end
+fi
+
+if begin 10 "tables and figures"; then
+  once --out exp/timing -- steps/time_nnets exp/frames_dev exp/timing dnn $nets ens_lstm_cnn
+  decoded=()
+  for name in $systems; do decoded+=(--in "exp/$name/decode_dev" --in "exp/$name/decode_$test_set"); done
+  once "${decoded[@]}" --out exp/results -- \
+    steps/make_tables --dev dev --test "$test_set" --timing exp/timing --baseline cnn exp exp/results $systems
+  end
+  cat exp/results/RESULTS.md
+fi

@@ -1,0 +1,24 @@
+"""Fixtures every test file may use."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs a command of the repository in tmp_path as a user would: run("steps/train_mono", ...) -> CompletedProcess."""
+
+    def call(program: str, *arguments, cwd=tmp_path, **environment) -> subprocess.CompletedProcess:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        return subprocess.run([str(ROOT / program), *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300,
+                              env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", **environment})
+
+    return call

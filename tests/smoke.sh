@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Runs the Switchboard recipe's stages 0 to 10 on the smoke corpus in a recipe folder of its own, and checks what came out.
+set -euo pipefail
+
+keep=false   # leave the folder for inspection
+help_message="Usage: tests/smoke.sh [--keep true]
+ e.g.: tests/smoke.sh --keep true"
+
+cd "$(dirname "$0")/.."
+. utils/parse_options.sh
+
+recipe=$(mktemp -d "$PWD/egs/smoke.XXXXXX")
+cleanup() { if [ "$keep" = true ]; then echo "kept $recipe"; else rm -rf "$recipe"; fi; }
+trap cleanup EXIT
+for name in run.sh path.sh cmd.sh conf local steps utils; do
+  ln -s "../switchboard/$name" "$recipe/$name"
+done
+
+SECONDS=0
+"$recipe/run.sh" --mini-size smoke
+echo "smoke run: $SECONDS s"
+SECONDS=0
+again=$("$recipe/run.sh" --mini-size smoke --stop-stage 9)
+echo "$again" | grep -c "up to date, skipped" | grep -qx 10 || { echo "a finished run was not skipped:"; echo "$again"; exit 1; }
+echo "second run: $SECONDS s"
+.venv/bin/python -m pytest -q tests/smoke --recipe "$recipe"

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Runs a command unless its outputs are up to date, and marks them when it has ended well.
+
+Usage: utils/once.py [options] --out DIR [--out DIR ...] [--in PATH ...] -- <command> [arguments...]
+ e.g.: utils/once.py --out exp/mono -- steps/train_mono --nj 4 data/train data/lang exp/mono
+
+  --out DIR     a folder the command makes, or adds to; it gets the marker
+  --in PATH     an input that is not among the arguments
+  --name NAME   the command adds to a folder others made: the marker is .done.NAME instead of .done, and nothing is removed
+  --force       run even if up to date
+
+The marker records the command, a digest of every input and a digest of it all. Inputs are the arguments that name existing files or
+folders: a file counts by its content, a folder by its markers (or, where it has none, such as a corpus from a disc, by the
+names, sizes and times of its files). --nj and --cmd do not count: they change where work runs, not what comes out.
+An output whose marker differs is stale and is removed before the command runs; one left by the same command, killed, is kept
+so that the command can resume. Standard library only: it starts dozens of times in a run.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+NOT_COUNTED = ("--nj", "--cmd", "--threads")
+HASH_CONTENT_UP_TO = 64 << 20  # larger files count by size and time
+
+
+def main(argv):
+    outs, inputs, name, force = [], [], "", False
+    while argv and argv[0] != "--":
+        word = argv.pop(0)
+        if word == "--force":
+            force = True
+        elif word in ("--out", "--in", "--name") and argv:
+            value = argv.pop(0)
+            if word == "--name":
+                name = value
+            else:
+                (outs if word == "--out" else inputs).append(value)
+        else:
+            return fail(f"unknown argument {word}", "see the usage at the top of utils/once.py")
+    command = argv[1:]
+    if not outs or not command:
+        return fail("an --out and a command are needed", "see the usage at the top of utils/once.py")
+
+    inside = tuple(out.rstrip("/") for out in outs)
+    for word in command[1:] + inputs:
+        if word.startswith(("data/", "exp/")) and not os.path.exists(word) and not word.startswith(inside):
+            stage = int(os.environ.get("STAGE_NUMBER", "1") or 1)
+            return fail(f"missing input\n  file:     {word}\n  expected: what an earlier stage makes\n  found:    nothing",
+                        f"./run.sh --stop-stage {stage - 1}, then this stage again")
+    marker = f".done.{name}" if name else ".done"
+    words = counted(command)
+    known = read_json(os.path.join(outs[0], marker))
+    now = {path: digest(path, inside, marker, (known or {}).get("inputs", {}).get(path))
+           for path in dict.fromkeys(words[1:] + inputs) if os.path.exists(path)}
+    whole = hashlib.sha256(json.dumps([words, now], sort_keys=True).encode()).hexdigest()
+    if not force and all((read_json(os.path.join(out, marker)) or {}).get("digest") == whole for out in outs):
+        return 0
+
+    announce()
+    for out in outs:
+        started = os.path.join(out, marker.replace("done", "started"))
+        remove(os.path.join(out, marker))
+        if not name and os.path.isdir(out) and (force or (read_json(started) or {}).get("digest") != whole):
+            shutil.rmtree(out)
+        os.makedirs(out, exist_ok=True)
+        write_json(started, {"digest": whole})
+    now = {path: digest(path, inside, marker, None) for path in now}
+    start = time.time()
+    code = subprocess.call(command, stdin=subprocess.DEVNULL)
+    if code:
+        print(f"once.py: failed with code {code}: {' '.join(command)}", file=sys.stderr)
+        return code
+    record = {"command": words, "inputs": now, "seconds": round(time.time() - start, 1), "digest": whole}
+    for out in outs:
+        if not os.path.isdir(out):
+            return fail(f"the command ended well but made no {out}", "a fault in the step: please report it")
+        write_json(os.path.join(out, marker), record)
+        remove(os.path.join(out, marker.replace("done", "started")))
+    return 0
+
+
+def counted(command):
+    """The command without the options that do not change its output."""
+    words, skip = [], False
+    for word in command:
+        if skip:
+            skip = False
+        elif word in NOT_COUNTED:
+            skip = True
+        elif not word.startswith(tuple(option + "=" for option in NOT_COUNTED)):
+            words.append(word)
+    return words
+
+
+def digest(path, outs, own_marker, known):
+    """A file's digest, or a folder's {marker: digest}; of a known folder, only the markers seen before (later ones add, not change)."""
+    if os.path.isfile(path):
+        if os.path.getsize(path) > HASH_CONTENT_UP_TO:
+            return f"{os.path.getsize(path)} bytes at {os.stat(path).st_mtime_ns}"
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    is_own = path.rstrip("/") in outs
+    markers = {name: (read_json(os.path.join(path, name)) or {}).get("digest") for name in sorted(os.listdir(path))
+               if name == ".done" or name.startswith(".done.")}
+    if is_own:
+        markers.pop(own_marker, None)
+    if isinstance(known, dict) and "listing" not in known:
+        return {name: markers.get(name) for name in known}
+    if markers or is_own or any(out.startswith(path.rstrip("/") + "/") for out in outs):
+        return markers  # a folder without markers that holds an output is a place, not an input
+    lines = []
+    for folder, folders, files in os.walk(path):
+        folders.sort()
+        for name in sorted(files):
+            status = os.stat(os.path.join(folder, name))
+            lines.append(f"{os.path.relpath(os.path.join(folder, name), path)} {status.st_size} {status.st_mtime_ns}")
+    return {"listing": hashlib.sha256("\n".join(lines).encode()).hexdigest()}
+
+
+def announce():
+    """Prints the stage's headline before its first command that really runs, once."""
+    state, title = os.environ.get("STAGE_STATE"), os.environ.get("STAGE_TITLE", "")
+    if state and not os.path.exists(state):
+        with open(state, "w"):
+            pass
+        print(f"== stage {os.environ.get('STAGE_NUMBER')}: {title}  [{time.strftime('%H:%M:%S')}]", flush=True)
+
+
+def read_json(path):
+    try:
+        with open(path) as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return None
+
+
+def write_json(path, value):
+    temporary = f"{path}.tmp{os.getpid()}"
+    with open(temporary, "w") as file:
+        json.dump(value, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def remove(path):
+    try:
+        os.remove(path)
+    except FileNotFoundError:
+        pass
+
+
+def fail(what, next_step):
+    print(f"once.py: ERROR: {what}\n  next:     {next_step}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

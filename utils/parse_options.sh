@@ -1,0 +1,59 @@
+# Parses --name value into shell variables; sourced by scripts that set defaults first:
+#
+#   nj=4            # number of parallel jobs
+#   . utils/parse_options.sh
+#
+# Names may be spelled with - or _, values joined with = or not; only variables that exist may be set, booleans stay
+# true or false, and --config FILE (shell assignments) is read before the other options, so the command line wins.
+# --help prints $help_message. After it, "$@" holds the positional arguments.
+# shellcheck shell=bash
+
+_option_error() { echo "$0: $1" >&2; exit 1; }
+
+_set_option() { # name value: assigns to an existing variable
+  local name=${1//-/_} old
+  [[ $name =~ ^[a-z_][a-z0-9_]*$ ]] || _option_error "not an option name: --$1"
+  if [ -z "${!name+set}" ]; then
+    _option_error "unknown option --$1 (see $0 --help)"
+  fi
+  old=${!name}
+  if [[ $old == true || $old == false ]] && [[ $2 != true && $2 != false ]]; then
+    _option_error "--$1 takes true or false, not '$2'"
+  fi
+  if [[ $old =~ ^[0-9]+$ && ! $2 =~ ^-?[0-9]+$ ]]; then
+    _option_error "--$1 takes a whole number, not '$2'"
+  fi
+  printf -v "$name" '%s' "$2"
+}
+
+_read_config() { # file: 'name=value' lines, comments and blank lines
+  local line
+  [ -f "$1" ] || _option_error "no such config file: $1"
+  while IFS= read -r line || [ -n "$line" ]; do
+    line=${line%%#*}
+    line=$(sed 's/^[[:space:]]*\(--\)\{0,1\}//; s/[[:space:]]*$//' <<<"$line")
+    [ -z "$line" ] && continue
+    [[ $line == *=* ]] || _option_error "$1: expected name=value, found: $line"
+    _set_option "${line%%=*}" "${line#*=}"
+  done < "$1"
+}
+
+_arguments=("$@")
+for ((_i = 0; _i < ${#_arguments[@]}; _i++)); do
+  case ${_arguments[_i]} in
+    --config=*) _read_config "${_arguments[_i]#*=}" ;;
+    --config) _read_config "${_arguments[_i + 1]:-}" ;;
+  esac
+done
+while [ $# -gt 0 ]; do
+  case $1 in
+    --help | -h) echo "${help_message:-no help}"; exit 0 ;;
+    --) shift; break ;;
+    --config=*) shift ;;
+    --config) shift 2 ;;
+    --*=*) _option=${1%%=*}; _set_option "${_option#--}" "${1#*=}"; shift ;;
+    --*) [ $# -gt 1 ] || _option_error "option $1 needs a value"
+      _set_option "${1#--}" "$2"; shift 2 ;;
+    *) break ;;
+  esac
+done
