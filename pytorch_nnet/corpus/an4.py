@@ -154,7 +154,7 @@ def convert_raw(source: Path, target: Path) -> Path:
 
 def dev_speakers(speaker: dict[str, str]) -> set[str]:
     """Speakers for dev: about DEV_UTTERANCES, evenly spread over the sorted women and men (ids begin with f or m)."""
-    share = min(0.5, DEV_UTTERANCES / len(speaker))
+    share = min(0.25, DEV_UTTERANCES / len(speaker))
     chosen: set[str] = set()
     for sex in sorted({name[0] for name in speaker.values()}):
         people = sorted({name for name in speaker.values() if name[0] == sex}, key=str.encode)

@@ -124,7 +124,8 @@ def fix_data_dir(path) -> dict[str, str]:
     for name, table in fixed.items():
         replace_table(path / name, table)
     if "cmvn.scp" in fixed and fixed["cmvn.scp"].keys() != keep["cmvn.scp"]:
-        (path / "cmvn.scp").unlink()  # statistics are missing for some speakers; the older file is in .backup
+        back_up(path / "cmvn.scp")
+        (path / "cmvn.scp").unlink()  # statistics are missing for some speakers: all are computed again
     if (path / CUTS).exists():
         back_up(path / CUTS)
         filter_cuts(path / CUTS, path / CUTS, set(utts))
