@@ -1,0 +1,1 @@
+"""One trainer for every network, its schedules, losses and checkpoints; evaluation; the teacher's dump."""

@@ -1,0 +1,147 @@
+"""The frame store: every feature row and pdf label of a set, mapped into memory (docs/formats.md, "Frame store").
+
+    <store>/meta.json     facts about the set; size and SHA-256 of each array
+            features.f16  float16 (rows, 31): 20 zero rows, utterance 0, 20 zero rows, utterance 1, ..., 20 zero rows
+            labels.u16    uint16 (num_frames,): pdf-ids, utterances end to end, without padding
+            offsets.i64   int64 (num_utts + 1,): first frame of each utterance in labels.u16, and num_frames
+            utts.txt      utterance ids in C order, one a line
+
+Frame f of utterance u (both from 0, f counted over the whole set) is row f + 20 (u + 1). Its window of 41 frames starts 20
+rows earlier, and the zeros between utterances are the zeros that the paper pads with (section 5), so any
+window is one contiguous slice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Iterable, Iterator
+
+import numpy as np
+
+from ..io.errors import RecipeError
+from ..io.publish import publish_folder
+from .folder import ArrayFile, identity, map_array, read_meta, verify, write_meta
+
+FORMAT = "pytorch_nnet frame store 1"
+DIM = 31  # mel channels
+CONTEXT = 20  # frames on each side of the middle one
+WINDOW = 2 * CONTEXT + 1
+MAX_CLASSES = 1 << 16
+NEXT = "make it again: steps/make_frame_store"
+
+
+class FrameStore:
+    """An opened store.
+
+    features: (rows, dim) float16. labels: (num_frames,) uint16. offsets: (num_utts + 1,) int64. utts: ids in C order.
+    num_frames, num_utts, num_classes, dim: counts. cmvn: {"norm_means": bool, "norm_vars": bool}, as the features were normalised.
+    label_map: hash of what the classes mean; equal for stores and networks that share a tree. identity: hash of the content.
+    """
+
+    def __init__(self, path, meta: dict[str, Any]):
+        self.path, self.meta = Path(path), meta
+        self.num_frames, self.num_utts = int(meta["num_frames"]), int(meta["num_utts"])
+        self.num_classes, self.dim = int(meta["num_classes"]), int(meta["dim"])
+        self.cmvn: dict[str, bool] = meta["cmvn"]
+        self.label_map: str = meta["label_map"]
+        self.identity = identity(meta)
+        self.features = map_array(path, meta, "features.f16", NEXT).reshape(-1, self.dim)
+        self.labels = map_array(path, meta, "labels.u16", NEXT)
+        self.offsets = np.array(map_array(path, meta, "offsets.i64", NEXT))
+        self.utts = bytes(map_array(path, meta, "utts.txt", NEXT)).decode("utf-8").splitlines()
+        self._check_counts()
+
+    @classmethod
+    def open(cls, path, *, check_hashes: bool = False) -> "FrameStore":
+        """Opens a store. Raises RecipeError if a file is missing, has the wrong size or, on demand, the wrong content."""
+        meta = read_meta(path, FORMAT, NEXT)
+        if check_hashes:
+            verify(path, meta, NEXT)
+        return cls(path, meta)
+
+    def _check_counts(self) -> None:
+        rows = self.num_frames + CONTEXT * (self.num_utts + 1)
+        for what, expected, found in (
+                ("rows of features", rows, len(self.features)), ("labels", self.num_frames, len(self.labels)),
+                ("offsets", self.num_utts + 1, len(self.offsets)), ("utterance ids", self.num_utts, len(self.utts)),
+                ("last offset", self.num_frames, int(self.offsets[-1])), ("context", CONTEXT, self.meta["context"])):
+            if expected != found:
+                raise RecipeError(f"store disagrees with its own meta.json: {what}", file=self.path, expected=expected,
+                                  found=found, next=NEXT)
+
+    def utt_slice(self, index: int) -> slice:
+        """Frames of utterance `index` in `labels`."""
+        return slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+
+    def padded(self, index: int) -> np.ndarray:
+        """(T + 40, dim) float16 view: utterance `index` with 20 zero rows at each end."""
+        start = int(self.offsets[index]) + CONTEXT * index
+        return self.features[start:int(self.offsets[index + 1]) + CONTEXT * (index + 2)]
+
+    def utterances(self, indices: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Yields (index, features (T, dim) float32, labels (T,) int64) of the utterances, all by default."""
+        for index in range(self.num_utts) if indices is None else indices:
+            yield index, self.padded(index)[CONTEXT:-CONTEXT].astype(np.float32), self.labels[self.utt_slice(index)].astype(np.int64)
+
+    def windows(self, frames: np.ndarray) -> np.ndarray:
+        """(n, 41, dim) float32 windows around the given frames (n,)."""
+        frames = np.asarray(frames, np.int64)
+        starts = frames + CONTEXT * np.searchsorted(self.offsets, frames, side="right") - CONTEXT
+        return self.features[starts[:, None] + np.arange(WINDOW)].astype(np.float32)
+
+    def label_counts(self) -> np.ndarray:
+        """(num_classes,) int64: how often each class is a label."""
+        return np.bincount(self.labels, minlength=self.num_classes)
+
+
+def write_frame_store(path, utterances: Iterable[tuple[str, np.ndarray, np.ndarray]], *, num_classes: int, label_map: str,
+                      cmvn: dict[str, bool], dim: int = DIM) -> FrameStore:
+    """Publishes a store in one pass.
+
+    Args:
+      utterances: (id, features (T, dim) float, pdf labels (T,)) in C order of ids.
+      num_classes: number of pdfs; label_map: hash of what they mean; cmvn: how the features were normalised.
+    Raises:
+      RecipeError: ids out of order, another number of labels than frames, a label beyond num_classes, a value float16 cannot
+        hold, no utterance at all.
+    """
+    if not 0 < num_classes <= MAX_CLASSES:
+        raise RecipeError("labels are stored in 16 bits", file=path, expected=f"1 to {MAX_CLASSES} classes", found=num_classes)
+    with publish_folder(path) as folder:
+        features, labels, offsets, names = (ArrayFile(folder, *pair) for pair in (
+            ("features.f16", "<f2"), ("labels.u16", "<u2"), ("offsets.i64", "<i8"), ("utts.txt", "|u1")))
+        gap = np.zeros((CONTEXT, dim), np.float16)
+        frames, utts, previous = 0, 0, None
+        features.append(gap)
+        for utt, rows, pdfs in utterances:
+            _check_utterance(path, utt, previous, rows, pdfs, num_classes, dim)
+            features.append(rows)
+            features.append(gap)
+            labels.append(pdfs)
+            offsets.append(np.array([frames]))
+            names.append(np.frombuffer((utt + "\n").encode(), np.uint8))
+            frames, utts, previous = frames + len(pdfs), utts + 1, utt
+        offsets.append(np.array([frames]))
+        if not frames:
+            raise RecipeError("no frame to store", file=path, expected="at least one utterance", found="none")
+        write_meta(folder, {
+            "format": FORMAT, "num_frames": frames, "num_utts": utts, "num_classes": num_classes, "dim": dim,
+            "context": CONTEXT, "cmvn": cmvn, "label_map": label_map,
+            "arrays": {array.name: array.close() for array in (features, labels, offsets, names)}})
+    return FrameStore.open(path)
+
+
+def _check_utterance(path, utt: str, previous: str | None, rows: np.ndarray, pdfs: np.ndarray, num_classes: int, dim: int) -> None:
+    if previous is not None and utt.encode() <= previous.encode():
+        raise RecipeError("utterances not in C order", file=path, id=utt, expected=f"an id after '{previous}'", found=utt)
+    if rows.ndim != 2 or rows.shape[1] != dim or not len(rows):
+        raise RecipeError("features of the wrong shape", file=path, id=utt, expected=f"(frames, {dim})", found=rows.shape)
+    if len(rows) != len(pdfs):
+        raise RecipeError("another number of labels than frames", file=path, id=utt, expected=f"{len(rows)} labels", found=len(pdfs))
+    if pdfs.min() < 0 or pdfs.max() >= num_classes:
+        raise RecipeError("label outside the classes", file=path, id=utt, expected=f"0 to {num_classes - 1}",
+                          found=f"{pdfs.min()} to {pdfs.max()}")
+    limit = float(np.finfo(np.float16).max)
+    if not np.abs(rows).max() <= limit:  # also true of NaN
+        raise RecipeError("feature value that float16 cannot hold", file=path, id=utt, expected=f"finite, at most {limit:.0f}",
+                          found=float(np.abs(rows).max()), next="look at the audio; make the features again (steps/make_fbank)")

@@ -1,0 +1,21 @@
+"""Fully connected network over spliced frames: the baseline DNN whose forced alignment labels every frame."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .layers import Head
+
+
+class Dnn(nn.Module):
+    """Args: hidden: widths of the layers; splice: frames of context on each side of the middle one."""
+
+    def __init__(self, hidden: list[int], splice: int, num_classes: int, window: int, dim: int):
+        super().__init__()
+        middle = window // 2
+        self.context = slice(middle - splice, middle + splice + 1)
+        self.head = Head((2 * splice + 1) * dim, hidden, num_classes)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """windows (B, window, dim) -> logits (B, num_classes)."""
+        return self.head(windows[:, self.context].flatten(1))

@@ -1,0 +1,88 @@
+"""Ensembles: the weighted mean of several models' posteriors (paper, section 5.2).
+
+ensemble.yaml:
+    members: [lstm1, lstm2]     directories, relative to the parent of the ensemble's own
+    weights: [0.5, 0.5]         sum to 1
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Sequence
+
+import numpy as np
+
+from ..io.errors import RecipeError
+from ..io.options import load_config
+from ..io.publish import publish
+from .model_dir import Network, load_network
+
+
+class Ensemble:
+    """Several networks over the same classes; used like a Network. Members are all plain networks."""
+
+    def __init__(self, folder, members: Sequence[tuple[Network, float]]):
+        first = members[0][0]
+        for network, _ in members[1:]:
+            for what in ("num_classes", "label_map", "dim", "cmvn"):
+                expected, found = getattr(first, what), getattr(network, what)
+                if expected != found:
+                    raise RecipeError(f"members of an ensemble differ in {what}", file=folder, id=network.path,
+                                      expected=f"{expected} as {first.path}", found=found,
+                                      next="train all members on the same labels and features")
+        self.path, self.members = Path(folder), list(members)
+        self.num_classes, self.dim, self.cmvn, self.label_map = first.num_classes, first.dim, first.cmvn, first.label_map
+        self.parameters = sum(network.parameters for network, _ in members)
+        self.display = " + ".join(network.display for network, _ in members)
+        self.config = {"members": [str(network.path) for network, _ in members], "weights": [weight for _, weight in members]}
+        self.priors = sum(weight * network.priors for network, weight in members)
+        facts = " ".join(f"{network.sha256}:{weight!r}" for network, weight in members)
+        self.sha256 = hashlib.sha256(facts.encode()).hexdigest()
+
+    def posteriors(self, features: np.ndarray) -> np.ndarray:
+        """Normalised features (T, dim) -> (T, num_classes) float32, the weighted mean of the members' posteriors."""
+        total = np.zeros((len(features), self.num_classes), np.float32)
+        for network, weight in self.members:
+            total += np.float32(weight) * network.posteriors(features)
+        return total
+
+
+def load_ensemble(folder) -> Ensemble:
+    folder = Path(folder)
+    config = load_config(folder / "ensemble.yaml")
+    members, weights = config.get("members"), config.get("weights")
+    if not isinstance(members, list) or not isinstance(weights, list) or not members or len(members) != len(weights):
+        raise RecipeError("ensemble.yaml needs as many members as weights", file=folder / "ensemble.yaml",
+                          expected="members: [...], weights: [...]", found=config, next="steps/make_ensemble")
+    base = folder.absolute().parent
+    return Ensemble(folder, [(load_network(base / name), float(weight)) for name, weight in zip(members, weights)])
+
+
+def make_ensemble(folder, models: Sequence[str]) -> Ensemble:
+    """Publishes `folder`/ensemble.yaml from 'directory' or 'directory:weight' arguments and returns the loaded ensemble.
+
+    Weights default to 1 and are divided by their sum. An ensemble among the models is replaced by its members.
+    """
+    from .model_dir import load_model
+
+    folder, networks = Path(folder), []
+    for argument in models:
+        name, _, weight = argument.partition(":")
+        try:
+            share = float(weight or 1)
+        except ValueError:
+            share = 0.0
+        if share <= 0:
+            raise RecipeError("bad weight of an ensemble's member", id=argument, expected="<directory>:<weight above 0>", found=weight)
+        networks += [(network, share * inner) for network, inner in load_model(name).members]
+    total = sum(weight for _, weight in networks)
+    ensemble = Ensemble(folder, [(network, weight / total) for network, weight in networks])
+    base = folder.absolute().parent
+    with publish(folder / "ensemble.yaml") as file:
+        file.write("members:\n")
+        file.writelines(f"- {os.path.relpath(network.path.absolute(), base)}\n" for network, _ in networks)
+        file.write("weights:\n")
+        file.writelines(f"- {weight!r}\n" for _, weight in ensemble.members)
+    return ensemble

@@ -1,0 +1,31 @@
+"""What the feed-forward networks share: He initialisation and the stack of fully connected layers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def he_(layer: nn.Conv2d | nn.Linear) -> nn.Module:
+    """Initialises a layer that a ReLU follows: zero biases, weights that keep the variance (He et al. 2015)."""
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Head(nn.Module):
+    """Fully connected ReLU layers and a linear output layer: (B, inputs) -> logits (B, num_classes)."""
+
+    def __init__(self, inputs: int, hidden: list[int], num_classes: int):
+        super().__init__()
+        widths = [inputs, *hidden]
+        self.hidden = nn.ModuleList(he_(nn.Linear(i, o)) for i, o in zip(widths, hidden))
+        self.output = nn.Linear(widths[-1], num_classes)
+        # Small outputs: the first loss is then log(num_classes), not more.
+        nn.init.normal_(self.output.weight, std=0.5 * widths[-1] ** -0.5)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.hidden:
+            x = torch.relu(layer(x))
+        return self.output(x)

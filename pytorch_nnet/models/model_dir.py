@@ -1,0 +1,167 @@
+"""A network's directory, and loading one for evaluation.
+
+    model.safetensors   weights          config.yaml   every option of the training, and the resolved shape
+    prior_counts        label counts, a Kaldi text vector
+    info.json           kind, parameters, display name, num_classes, dim, cmvn, label_map
+
+An ensemble's directory holds ensemble.yaml instead (models.ensemble).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from ..frames.store import CONTEXT, WINDOW
+from ..io.errors import RecipeError, require_file
+from ..io.options import build, load_config
+from ..io.publish import publish, publish_path
+from .registry import Architecture, build_network, count_parameters, display_name
+
+BATCH = 512  # windows evaluated at once: large enough for full speed, small enough for the cache
+SHAPE_KEYS = ("arch", "preset", "channels", "hidden", "splice")
+INFO_KEYS = ("kind", "parameters", "display", "num_classes", "dim", "cmvn", "label_map")
+
+
+class Network:
+    """A trained network.
+
+    priors: (K,) float64, sums to 1. num_classes: K. config: the training's options. cmvn: how to normalise the features given
+    to it. label_map: what its classes mean. parameters, display: for tables. sha256: of its weights.
+    """
+
+    def __init__(self, folder, module: nn.Module, counts: np.ndarray, config: dict[str, Any], info: dict[str, Any], sha256: str):
+        self.path, self.module, self.config, self.info, self.sha256 = Path(folder), module.eval(), config, info, sha256
+        self.num_classes: int = info["num_classes"]
+        self.dim: int = info["dim"]
+        self.parameters: int = info["parameters"]
+        self.display: str = info["display"]
+        self.cmvn: dict[str, bool] = info["cmvn"]
+        self.label_map: str = info["label_map"]
+        self.priors = priors(counts)
+
+    @property
+    def members(self) -> list[tuple["Network", float]]:
+        """Itself, as an ensemble of one."""
+        return [(self, 1.0)]
+
+    @torch.inference_mode()
+    def posteriors(self, features: np.ndarray) -> np.ndarray:
+        """Normalised features (T, dim) -> (T, num_classes) float32 class probabilities of every frame.
+
+        Every frame sees the same window of 41 rows as in training, with zeros beyond the utterance.
+        """
+        features = np.asarray(features)
+        if features.ndim != 2 or features.shape[1] != self.dim or not len(features):
+            raise RecipeError("features of the wrong shape", file=self.path, expected=f"(frames, {self.dim})", found=features.shape)
+        rows = torch.from_numpy(np.ascontiguousarray(features, np.float32))
+        padded = pad(rows, (0, 0, CONTEXT, CONTEXT))
+        return torch.softmax(window_logits(self.module, padded), 1).numpy()
+
+
+def window_logits(module: nn.Module, padded: Tensor, batch: int = BATCH) -> Tensor:
+    """Padded utterance (T + 40, dim) float32 -> logits (T, K) of all its windows."""
+    if hasattr(module, "utterance_logits"):
+        return module.utterance_logits(padded, batch)
+    frames, dim = len(padded) - 2 * CONTEXT, padded.shape[1]
+    windows = padded.as_strided((frames, WINDOW, dim), (dim, dim, 1))
+    return torch.cat([module(part) for part in windows.split(batch)])
+
+
+def priors(counts: np.ndarray) -> np.ndarray:
+    """Class priors from label counts. A class never seen counts once, so that dividing by its prior stays finite."""
+    counts = np.maximum(counts, 1).astype(np.float64)
+    return counts / counts.sum()
+
+
+def save_model(folder, module: nn.Module, *, options: dict[str, Any], counts: np.ndarray, info: dict[str, Any]) -> None:
+    """Publishes a network's files, the weights last: a directory with model.safetensors is complete.
+
+    Args:
+      options: the training's options, the resolved shape among them. counts: (K,) label counts of the training set.
+      info: num_classes, dim, cmvn, label_map, and anything else worth keeping.
+    """
+    import yaml
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    shape = build(Architecture, {key: options[key] for key in SHAPE_KEYS})
+    info = {"kind": shape.arch, "parameters": count_parameters(module), "display": display_name(shape), **info}
+    with publish(folder / "config.yaml") as file:
+        yaml.safe_dump(options, file, sort_keys=False, default_flow_style=None)
+    with publish(folder / "prior_counts") as file:
+        file.write(" [ " + " ".join(str(int(count)) for count in counts) + " ]\n")
+    with publish(folder / "info.json") as file:
+        json.dump(info, file, indent=1)
+        file.write("\n")
+    with publish_path(folder / "model.safetensors") as temporary:
+        save_file({key: value.contiguous() for key, value in module.state_dict().items()}, temporary)
+
+
+def load_model(folder):
+    """Loads a network (model.safetensors) or an ensemble (ensemble.yaml) for evaluation on the CPU.
+
+    Returns:
+      Network or Ensemble: `.posteriors(features)`, `.priors`, `.num_classes`, `.config`, `.cmvn`, `.label_map`, `.display`.
+    Raises:
+      RecipeError: not a model's directory, a missing or damaged file, weights that do not fit the configuration.
+    """
+    folder = Path(folder)
+    if (folder / "ensemble.yaml").exists():
+        from .ensemble import load_ensemble
+
+        return load_ensemble(folder)
+    return load_network(folder)
+
+
+def load_network(folder) -> Network:
+    folder = Path(folder)
+    for name in ("model.safetensors", "config.yaml", "prior_counts", "info.json"):
+        require_file(folder / name, next="train it first (steps/train_nnet), or make it (steps/make_ensemble)")
+    config = load_config(folder / "config.yaml")
+    info = json.loads((folder / "info.json").read_text())
+    missing = [key for key in INFO_KEYS if key not in info]
+    if missing:
+        raise RecipeError("info.json lacks an entry", file=folder / "info.json", id=missing[0], next="train it again (steps/train_nnet)")
+    shape = build(Architecture, {key: config[key] for key in SHAPE_KEYS if key in config}, where=str(folder / "config.yaml"))
+    module = build_network(shape, info["num_classes"], info["dim"])
+    load_weights(module, folder / "model.safetensors")
+    counts = read_counts(folder / "prior_counts")
+    if len(counts) != info["num_classes"]:
+        raise RecipeError("prior counts do not fit the network", file=folder / "prior_counts", expected=f"{info['num_classes']} counts",
+                          found=len(counts))
+    with open(folder / "model.safetensors", "rb") as file:
+        return Network(folder, module, counts, config, info, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def load_weights(module: nn.Module, path) -> None:
+    """Copies weights from a safetensors file. Raises RecipeError if names or shapes differ."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights = load_file(require_file(path))
+    except SafetensorError as error:
+        raise RecipeError("weights file is damaged", file=path, found=str(error), next="train it again (steps/train_nnet)") from None
+    own = module.state_dict()
+    for name in sorted(own.keys() | weights.keys()):
+        expected, found = (tuple(group[name].shape) if name in group else "absent" for group in (own, weights))
+        if expected != found:
+            raise RecipeError("weights do not fit the network", file=path, id=name, expected=expected, found=found,
+                              next="compare config.yaml: architecture, widths, number of classes")
+    module.load_state_dict(weights)
+
+
+def read_counts(path) -> np.ndarray:
+    """Reads a Kaldi text vector: ' [ 12 3 4 ]'."""
+    words = Path(require_file(path)).read_text().split()
+    if words[:1] != ["["] or words[-1:] != ["]"]:
+        raise RecipeError("not a Kaldi text vector", file=path, expected="[ counts ]", found=" ".join(words[:4]))
+    return np.array([float(word) for word in words[1:-1]])

@@ -1,0 +1,49 @@
+"""Sainath-style CNN: two large convolutions with pooling in frequency only (Sainath et al. 2013).
+
+conv 7x7, max pooling of 3 mel channels, conv 7x7, both unpadded; four fully connected layers; softmax.
+At the paper's widths (324, 324; 4 x 2048; 9000 classes): 74.68 M parameters.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn, relu
+from torch.nn.functional import max_pool2d
+
+from .layers import Head, he_
+
+KERNEL = 7
+POOL = 3
+
+
+class SainathCnn(nn.Module):
+    """Args: channels of the two convolutions; hidden: widths of the fully connected layers."""
+
+    def __init__(self, channels: list[int], hidden: list[int], num_classes: int, window: int, dim: int):
+        super().__init__()
+        first, second = channels
+        self.convolution1 = he_(nn.Conv2d(1, first, KERNEL))
+        self.convolution2 = he_(nn.Conv2d(first, second, KERNEL))
+        self.steps = window - 2 * (KERNEL - 1)  # columns of time that one window's head sees
+        self.head = Head(second * self.steps * ((dim - KERNEL + 1) // POOL - KERNEL + 1), hidden, num_classes)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """(B, T, dim) -> (B, T - 12, channels * mel): time first, so that consecutive windows are overlapping slices."""
+        x = x.unsqueeze(-1).permute(0, 3, 1, 2)  # channels_last memory
+        x = max_pool2d(relu(self.convolution1(x)), (1, POOL))
+        x = relu(self.convolution2(x))
+        return x.permute(0, 2, 1, 3).flatten(2)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """windows (B, window, dim) -> logits (B, num_classes)."""
+        return self.head(self.convolve(windows).flatten(1))
+
+    def utterance_logits(self, padded: Tensor, batch: int) -> Tensor:
+        """Logits of every window of one utterance, (T + window - 1, dim) with its padding -> (T, num_classes).
+
+        Nothing pads or pools in time, so the convolutions of all windows are one convolution of the utterance.
+        """
+        rows = self.convolve(padded.unsqueeze(0))[0]
+        frames, width = len(rows) - self.steps + 1, rows.shape[1]
+        slices = rows.as_strided((frames, self.steps * width), (width, 1))
+        return torch.cat([self.head(part) for part in slices.split(batch)])

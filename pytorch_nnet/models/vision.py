@@ -1,0 +1,43 @@
+"""Vision-style CNN: 3x3 convolutions in three blocks, after Simonyan & Zisserman (Blending LSTMs into CNNs, Figure 1).
+
+conv a, a, pool; conv b x3, pool; conv c x3, pool; two fully connected layers; softmax. The first two convolutions are
+unpadded, the others padded by one; 2x2 max pooling drops an odd last row. Sizes with a 41 x 31 window:
+time 41-39-37-18-9-4, mel 31-29-27-13-6-3. At the paper's widths (96, 192, 384; 4096, 4096; 9000 classes): 76.77 M parameters.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn, relu
+from torch.nn.functional import max_pool2d
+
+from .layers import Head, he_
+
+BLOCKS = (2, 3, 3)  # convolutions before each pooling
+UNPADDED = 2  # leading convolutions without padding
+
+
+class VisionCnn(nn.Module):
+    """Args: channels of the three blocks; hidden: widths of the fully connected layers."""
+
+    def __init__(self, channels: list[int], hidden: list[int], num_classes: int, window: int, dim: int):
+        super().__init__()
+        self.convolutions = nn.ModuleList()
+        inputs, height, width = 1, window, dim
+        for convolutions, outputs in zip(BLOCKS, channels, strict=True):
+            for _ in range(convolutions):
+                padding = int(len(self.convolutions) >= UNPADDED)
+                self.convolutions.append(he_(nn.Conv2d(inputs, outputs, 3, padding=padding)))
+                inputs, height, width = outputs, height - 2 + 2 * padding, width - 2 + 2 * padding
+            height, width = height // 2, width // 2
+        self.head = Head(inputs * height * width, hidden, num_classes)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """windows (B, window, dim) -> logits (B, num_classes)."""
+        # With one channel this is already channels_last memory, which the convolutions then keep: twice as fast on CPUs.
+        x = windows.unsqueeze(-1).permute(0, 3, 1, 2)
+        layers = iter(self.convolutions)
+        for convolutions in BLOCKS:
+            for _ in range(convolutions):
+                x = relu(next(layers)(x))
+            x = max_pool2d(x, 2)
+        return self.head(x.flatten(1))

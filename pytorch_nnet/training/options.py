@@ -1,0 +1,63 @@
+"""Every option of a training, once: config file, command line and record in exp/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..io.errors import RecipeError
+from ..io.options import option
+from ..models.registry import Architecture
+
+
+@dataclass
+class TrainOptions(Architecture):
+    """Defaults are the paper's for its CNN (section 5.1); conf/*/*.yaml hold those of the other networks."""
+
+    seed: int = option(0, "seed of the initial weights and of the sampling")
+    batch: int = option(256, "windows in a batch")
+    epoch_batches: int = option(2000, "batches in an epoch, that is between two validations")
+    max_epochs: int = option(0, "stop after this many epochs; 0: only the schedule stops")
+    valid_frames: int = option(0, "frames of the dev store to validate on, at equal distances; 0: all")
+
+    rate: float = option(0.017, "initial learning rate")
+    momentum: float = option(0.9, "momentum coefficient")
+    nesterov: bool = option(True, "Nesterov momentum (the CNNs) or classical (the LSTMs)")
+    max_norm: float = option(0.0, "scale gradients of a larger Euclidean norm down to this; 0: never")
+
+    criterion: str = option("loss", "what must improve on the dev store: loss or fer")
+    decay: float = option(0.7, "factor on the learning rate at each decay")
+    patience: int = option(5, "epochs without improvement before a decay")
+    restart_count: bool = option(True, "count those epochs anew after a decay")
+    rollback: bool = option(False, "go back to the best weights at each decay")
+    min_rate: float = option(5e-5, "stop when the learning rate falls below this")
+    anneal_epochs: int = option(0, "decay after each of the last so many epochs before max-epochs, come what may")
+
+    soft_labels: str = option("", "soft-label store of a teacher")
+    soft_weight: float = option(0.0, "lambda: weight of the teacher's cross-entropy; the hard labels have the rest")
+    top_c: int = option(90, "soft labels used of each frame, at most")
+    renormalize: bool = option(False, "divide the kept soft labels by their sum (the paper does not)")
+
+    init: str = option("", "start from the weights in this directory")
+    threads: int = option(1, "threads of this process; several one-thread trainings side by side use cores better")
+    device: str = option("cpu", "cpu or cuda")
+    matmul_precision: str = option("highest", "highest, high or medium: torch.set_float32_matmul_precision")
+
+    def check(self) -> None:
+        """Raises RecipeError for values that make no training."""
+        for name, allowed in (("criterion", ("loss", "fer")), ("matmul_precision", ("highest", "high", "medium"))):
+            if getattr(self, name) not in allowed:
+                raise RecipeError("bad value for an option", id=name, expected=" or ".join(allowed), found=getattr(self, name))
+        for name, least, most in (("batch", 1, 1 << 20), ("epoch_batches", 1, 1 << 30), ("patience", 1, 1 << 20), ("soft_weight", 0, 1),
+                                  ("rate", 1e-12, 1e3), ("decay", 1e-6, 1), ("momentum", 0, 0.9999), ("top_c", 1, 255), ("threads", 1, 1024)):
+            if not least <= getattr(self, name) <= most:
+                raise RecipeError("option out of range", id=name, expected=f"{least} to {most}", found=getattr(self, name))
+        if (self.soft_weight > 0) != bool(self.soft_labels):
+            raise RecipeError("--soft-labels and --soft-weight go together", expected="both, or neither",
+                              found=f"soft_labels '{self.soft_labels}', soft_weight {self.soft_weight}")
+        if self.anneal_epochs > self.max_epochs:
+            raise RecipeError("more epochs to anneal than epochs", id="anneal_epochs", expected=f"at most max_epochs, {self.max_epochs}",
+                              found=self.anneal_epochs)
+
+
+# How and where a training runs, not what it is: not part of its identity. (Of the paths in it, the contents are.)
+HOW_NOT_WHAT = ("threads", "device", "soft_labels", "init")

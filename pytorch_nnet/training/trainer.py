@@ -1,0 +1,209 @@
+"""The trainer: one loop for the DNN, the CNNs, the LSTMs, students and self-teaching. They differ by options only."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from ..frames.sampler import Batch, FrameSampler, Windows
+from ..frames.softlabels import SoftLabelStore
+from ..frames.store import FrameStore
+from ..io.errors import RecipeError
+from ..io.options import record
+from ..io.progress import Progress
+from ..io.publish import publish, publish_path
+from ..models.model_dir import load_network, load_weights, save_model
+from ..models.registry import build_network
+from .checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from .evaluate import evaluate, write_evaluation
+from .losses import blended_loss
+from .options import HOW_NOT_WHAT, TrainOptions
+from .schedules import Schedule
+from .sgd import Momentum
+
+EXPLODED = 10.0  # times log(classes), the loss of guessing: no training comes back from there
+VALID_BATCH = 512
+
+
+class Trainer:
+    """Trains one network in `folder`, resuming from its checkpoint if that belongs to the same training.
+
+    Raises:
+      RecipeError: stores that do not belong together; a loss or gradient that is not finite or exploded (the batch is saved).
+    """
+
+    def __init__(self, options: TrainOptions, train: FrameStore, dev: FrameStore, folder):
+        options.check()
+        self.options, self.train, self.dev, self.folder = options, train, dev, Path(folder)
+        self.shape = options.resolved()
+        check_stores(train, dev)
+        torch.set_num_threads(options.threads)
+        torch.set_float32_matmul_precision(options.matmul_precision)
+        self.device = torch.device(options.device)
+        self.soft = SoftLabelStore.open(options.soft_labels) if options.soft_labels else None
+        if self.soft:
+            self.soft.check_matches(train)
+            if options.top_c > self.soft.max_classes:
+                raise RecipeError("more soft labels wanted than were kept", file=self.soft.path, id="top_c",
+                                  expected=f"at most {self.soft.max_classes}", found=options.top_c)
+        self.identity = self.identify()
+        torch.manual_seed(options.seed)
+        self.module = build_network(self.shape, train.num_classes, train.dim)
+        if options.init:
+            load_weights(self.module, Path(options.init) / "model.safetensors")
+        self.module.to(self.device)
+        self.momentum = Momentum(self.module, options.momentum, options.nesterov)
+        self.sampler = FrameSampler(train, options.batch, options.seed)
+        self.dev_windows = Windows(dev)
+        self.schedule = Schedule(options)
+        self.records: list[dict[str, Any]] = []
+        self.finished = False
+        self.keep_best()
+
+    def identify(self) -> dict[str, Any]:
+        """What makes this training what it is: options and contents of its inputs. Another identity is another training."""
+        options = {key: value for key, value in record(self.shape).items() if key not in HOW_NOT_WHAT}
+        init = load_network(self.options.init).sha256 if self.options.init else ""
+        return {**options, "train": self.train.identity, "dev": self.dev.identity, "init": init,
+                "soft_labels": self.soft.identity if self.soft else ""}
+
+    def run(self) -> dict[str, float]:
+        """Trains to the schedule's end, publishes the best weights and returns their evaluation on the dev store."""
+        self.resume()
+        if not (self.finished and (self.folder / "eval.json").exists()):
+            total = self.options.max_epochs * self.options.epoch_batches or None
+            with Progress(f"train {self.folder.name}", total, "batches") as progress:
+                progress.count = self.schedule.state.epoch * self.options.epoch_batches
+                while not self.finished:
+                    self.epoch(progress)
+            self.publish()
+        return json.loads((self.folder / "eval.json").read_text())
+
+    def epoch(self, progress: Progress) -> None:
+        """Trains for one epoch, validates, follows the schedule's decision, writes log and checkpoint."""
+        start, rate = time.monotonic(), self.schedule.state.rate
+        self.module.train()
+        total = 0.0
+        for number in range(self.options.epoch_batches):
+            total += self.learn(self.sampler.draw(), rate, number)
+            progress.add()
+        loss, fer = self.validate()
+        decision = self.schedule.update(loss if self.options.criterion == "loss" else fer)
+        if decision.best:
+            self.keep_best()
+        if decision.rollback:
+            # Momentum goes back too; the sampler does not, so that new windows are drawn.
+            self.module.load_state_dict(self.best["best_weights"])
+            self.momentum.velocity = clone(self.best["best_velocity"])
+        self.finished = decision.stop
+        batches = self.options.epoch_batches
+        self.records.append({
+            "epoch": self.schedule.state.epoch, "batches": batches, "frames": batches * self.options.batch, "lr": rate,
+            "train_loss": total / batches, "valid_loss": loss, "valid_fer": fer,
+            "seconds": round(time.monotonic() - start, 2), "event": decision.event})
+        self.write_log()
+        self.save()
+        print(f"epoch {self.schedule.state.epoch}: rate {rate:.3g}, train loss {total / batches:.4f}, valid loss {loss:.4f}, "
+              f"valid FER {100 * fer:.2f} %{' [' + decision.event + ']' if decision.event else ''}", flush=True)
+
+    def learn(self, batch: Batch, rate: float, number: int) -> float:
+        """One step of gradient descent; returns the batch's loss."""
+        options = self.options
+        soft = self.soft.gather(batch.frames.numpy(), options.top_c) if self.soft else None
+        logits = self.module(batch.windows.to(self.device))
+        loss = blended_loss(logits, batch.labels.to(self.device), soft, options.soft_weight, options.renormalize)
+        loss.backward()
+        norm = self.momentum.clip(options.max_norm)
+        value = float(loss.detach())
+        # Written so that NaN fails too.
+        if not (value < EXPLODED * max(1.0, math.log(self.train.num_classes)) and math.isfinite(norm)):
+            self.report_bad_batch(batch, {"epoch": self.schedule.state.epoch + 1, "batch": number, "lr": rate, "loss": value,
+                                          "gradient_norm": norm})
+        self.momentum.step(rate)
+        return value
+
+    @torch.inference_mode()
+    def validate(self) -> tuple[float, float]:
+        """Mean cross-entropy (nats) against the hard labels and frame error rate on the dev store, or its stated part."""
+        self.module.eval()
+        loss, errors, frames = 0.0, 0, 0
+        for batch in self.dev_windows.sweep(VALID_BATCH, self.options.valid_frames):
+            logits, labels = self.module(batch.windows.to(self.device)), batch.labels.to(self.device)
+            loss += float(cross_entropy(logits, labels, reduction="sum"))
+            errors += int((logits.argmax(1) != labels).sum())
+            frames += len(labels)
+        return loss / frames, errors / frames
+
+    def keep_best(self) -> None:
+        self.best = {"best_weights": clone(self.module.state_dict()), "best_velocity": clone(self.momentum.velocity)}
+
+    def save(self) -> None:
+        groups = {"weights": self.module.state_dict(), "velocity": self.momentum.velocity, **self.best}
+        save_checkpoint(self.folder, groups, self.sampler.state(), {
+            "identity": self.identity, "schedule": self.schedule.dump(), "records": self.records, "finished": self.finished})
+
+    def resume(self) -> None:
+        """Takes up the folder's checkpoint; one of another training is named and replaced when the first epoch ends."""
+        loaded = load_checkpoint(self.folder)
+        if loaded is None:
+            return
+        groups, sampler, state = loaded
+        mine = self.identity
+        changed = sorted(key for key in mine.keys() | state["identity"].keys() if mine.get(key) != state["identity"].get(key))
+        if changed:
+            print(f"{checkpoint_path(self.folder)} is of another training ({', '.join(changed)} changed): starting anew", flush=True)
+            return
+        self.module.load_state_dict(groups["weights"])
+        self.momentum.velocity = {name: value.to(self.device) for name, value in groups["velocity"].items()}
+        self.best = {name: groups[name] for name in ("best_weights", "best_velocity")}
+        self.sampler.restore(sampler)
+        self.schedule.restore(state["schedule"])
+        self.records, self.finished = state["records"], state["finished"]
+        self.write_log()
+        print(f"resuming after epoch {self.schedule.state.epoch}{', already finished' if self.finished else ''}", flush=True)
+
+    def write_log(self) -> None:
+        """Publishes train.jsonl: one record an epoch; whole, so that an epoch repeated after a kill is not there twice."""
+        with publish(self.folder / "train.jsonl") as file:
+            file.writelines(json.dumps(entry) + "\n" for entry in self.records)
+
+    def publish(self) -> None:
+        """Writes the best weights as the model, and eval.json with its errors on the whole dev store."""
+        self.module.load_state_dict(self.best["best_weights"])
+        state = self.schedule.state
+        save_model(self.folder, self.module.cpu(), options=record(self.shape), counts=self.train.label_counts(), info={
+            "num_classes": self.train.num_classes, "dim": self.train.dim, "cmvn": self.train.cmvn, "label_map": self.train.label_map,
+            "best_epoch": state.best_epoch, "epochs": state.epoch, "batches": state.epoch * self.options.epoch_batches,
+            "train_seconds": round(sum(entry["seconds"] for entry in self.records), 1)})
+        write_evaluation(self.folder / "eval.json", evaluate(load_network(self.folder), self.dev), self.dev)
+
+    def report_bad_batch(self, batch: Batch, facts: dict[str, Any]) -> None:
+        """Saves the batch that broke the training and raises RecipeError."""
+        from safetensors.torch import save_file
+
+        path = self.folder / "bad_batch.safetensors"
+        with publish_path(path) as temporary:
+            save_file(dict(zip(Batch._fields, batch)), temporary, metadata={"facts": json.dumps(facts)})
+        raise RecipeError("training diverged", file=path, id=f"epoch {facts['epoch']} batch {facts['batch']}",
+                          expected=f"a finite loss below {EXPLODED:.0f} log(classes) and a finite gradient",
+                          found=f"loss {facts['loss']}, gradient norm {facts['gradient_norm']}",
+                          next=f"a smaller --rate than {facts['lr']:.3g}, or --max-norm 5")
+
+
+def check_stores(train: FrameStore, dev: FrameStore) -> None:
+    """Raises RecipeError unless both stores have the same classes and features."""
+    for what in ("num_classes", "label_map", "dim", "cmvn"):
+        if getattr(train, what) != getattr(dev, what):
+            raise RecipeError(f"training and dev store differ in {what}", file=dev.path, expected=f"{getattr(train, what)} as in {train.path}",
+                              found=getattr(dev, what), next="make both with the same tree and options (steps/make_frame_store)")
+
+
+def clone(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in tensors.items()}
