@@ -1,0 +1,1 @@
+"""Hidden Markov models: topology, GMM training, phonetic decision tree, Viterbi alignment."""

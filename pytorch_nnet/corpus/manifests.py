@@ -1,0 +1,97 @@
+"""Kaldi data directories <-> Lhotse manifests.
+
+A file with two sides is one Lhotse recording with two channels, named by its entry in reco2file_and_channel; each
+utterance is a supervision and a MonoCut of its own channel, under its own id. What Lhotse has no field for (the name of
+the side's recording, its letter) travels in the supervision's `custom`, so that the way back is exact.
+
+To load .sph audio through Lhotse, choose its libsndfile backend (LHOTSE_AUDIO_BACKEND=LibsndfileBackend in the
+environment); by default it calls the sph2pipe program.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterable
+
+from lhotse import AudioSource, CutSet, MonoCut, Recording, RecordingSet, SupervisionSegment, SupervisionSet
+
+from ..io.errors import RecipeError
+from .audio import is_command
+from .datadir import DataDir, Segment
+from .placement import MAX_OVERSHOOT, Placement, place_utterances
+
+
+def to_lhotse(data: DataDir, *, sampling_rate: int | None = None, allow_pipes: bool = False,
+              max_overshoot: float = MAX_OVERSHOOT) -> tuple[RecordingSet, SupervisionSet, CutSet]:
+    """The manifests of a data directory, in C order of its utterances. Arguments and errors as in `place_utterances`."""
+    placements = place_utterances(data, sampling_rate=sampling_rate, allow_pipes=allow_pipes, max_overshoot=max_overshoot)
+    cuts = list(make_cuts(data, placements))
+    recordings = {cut.recording_id: cut.recording for cut in cuts}
+    supervisions = [cut.supervisions[0].with_offset(cut.start) for cut in cuts]
+    return (RecordingSet.from_recordings(recordings.values()), SupervisionSet.from_segments(supervisions),
+            CutSet.from_cuts(cuts))
+
+
+def make_cuts(data: DataDir, placements: Iterable[Placement]) -> Iterable[MonoCut]:
+    """Yields a MonoCut per placement: id, start and duration of the utterance, its channel, recording and supervision."""
+    recordings: dict[str, Recording] = {}
+    for place in placements:
+        recording = make_recording(data, place)
+        if recordings.setdefault(recording.id, recording) != recording:
+            raise RecipeError("two audio files under one name", file=data.path / "reco2file_and_channel", id=place.recording,
+                              expected=recordings[recording.id].sources[0].source, found=place.audio.source)
+        custom = {"recording": place.recording}
+        if place.recording in data.channel:
+            custom["file"], custom["side"] = data.channel[place.recording]
+        # Rounded where Lhotse rounds, so that times compare equal after a trip through JSON.
+        duration = round(place.end - place.start, ndigits=8)
+        supervision = SupervisionSegment(
+            id=place.utt, recording_id=recording.id, start=0.0, duration=duration, channel=place.channel,
+            text=" ".join(data.text[place.utt]) if data.text else None, speaker=data.utt2spk[place.utt], custom=custom)
+        yield MonoCut(id=place.utt, start=place.start, duration=duration, channel=place.channel,
+                      recording=recordings[recording.id], supervisions=[supervision])
+
+
+def make_recording(data: DataDir, place: Placement) -> Recording:
+    """The Lhotse recording of a placement's file, all channels."""
+    audio = place.audio
+    shared = audio.channels > 1 and place.recording in data.channel
+    return Recording(
+        id=data.channel[place.recording][0] if shared else place.recording,
+        sources=[AudioSource(type="command" if is_command(audio.source) else "file", channels=list(range(audio.channels)),
+                             source=audio.source.rstrip().rstrip("|") if is_command(audio.source) else audio.source)],
+        sampling_rate=audio.sampling_rate, num_samples=audio.samples, duration=audio.samples / audio.sampling_rate)
+
+
+def from_lhotse(cuts: CutSet, path) -> DataDir:
+    """Publishes a data directory from cuts with one supervision each, made by `to_lhotse` or by any other Lhotse recipe.
+
+    An utterance takes the id of its supervision. A recording with several channels becomes one per side, `<id>-A`, `<id>-B`,
+    unless its cuts carry the names.
+    Raises:
+      RecipeError: a cut without exactly one supervision, without speaker or recording, or not of one channel.
+    """
+    data = DataDir(Path(path), {})
+    for cut in sorted(cuts, key=lambda cut: cut.id.encode()):
+        if not isinstance(cut, MonoCut) or len(cut.supervisions) != 1 or not cut.has_recording or not cut.supervisions[0].speaker:
+            raise RecipeError("cut is not one utterance", id=cut.id, next="cuts.trim_to_supervisions()",
+                              expected="one channel, a recording, one supervision with a speaker",
+                              found=f"{type(cut).__name__} with {len(cut.supervisions)} supervisions")
+        supervision, audio = cut.supervisions[0], cut.recording
+        custom, several = supervision.custom or {}, audio.num_channels > 1
+        side = custom.get("side", "AB"[cut.channel] if cut.channel < 2 else str(cut.channel + 1))
+        recording = custom.get("recording", f"{audio.id}-{side}" if several else audio.id)
+        source = audio.sources[0]
+        data.utt2spk[supervision.id] = supervision.speaker
+        if supervision.text:
+            data.text[supervision.id] = supervision.text.split()
+        data.wav[recording] = f"{source.source.rstrip()} |" if source.type == "command" else str(source.source)
+        if several or "side" in custom:
+            data.channel[recording] = (custom.get("file", audio.id), side)
+        start = cut.start + supervision.start
+        data.segments[supervision.id] = Segment(recording, start, start + supervision.duration)
+    whole = all(utt == segment.recording for utt, segment in data.segments.items())
+    if whole:
+        data.segments = {}  # every recording is one utterance
+    data.check_agreement()
+    return data.write()

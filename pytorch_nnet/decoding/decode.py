@@ -1,0 +1,99 @@
+"""Decoding a data directory: one `forward | decoder` pipe a job, then a check that every utterance is accounted for."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..corpus.datadir import DataDir
+from ..io.errors import RecipeError, require_file
+from ..io.launcher import DEFAULT_CMD, ROOT, python_module, run_jobs
+from ..io.options import option
+from ..io.publish import publish
+from .lattice import LatticeReader
+from .search import SearchOptions
+
+MAX_FAILED = 0.05  # of the utterances: more means that something is broken, not that some utterances are hard
+
+
+@dataclass
+class DecodeOptions(SearchOptions):
+    nj: int = option(4, "number of jobs; never inside a speaker")
+    cmd: str = option(DEFAULT_CMD, "launcher of the jobs")
+    model: str | None = option(None, "directory of the acoustic model; default: the parent of <decode-dir>")
+    prior_scale: float = option(1.0, "networks: exponent of the priors the posteriors are divided by")
+    decoder: str = option("k2", "k2, or kaldi (LatticeFasterDecoder, best path only, needs no k2)")
+    skip_scoring: bool = option(False, "do not call steps/score")
+
+    def check(self) -> None:
+        super().check()
+        if self.decoder not in ("k2", "kaldi"):
+            raise RecipeError("bad value for an option", id="decoder", expected="k2 or kaldi", found=self.decoder)
+
+
+def k2_python() -> str:
+    """The Python that has k2: $K2_PYTHON, else .venv-k2. Raises RecipeError, naming the ways out, if it is not there."""
+    python = os.environ.get("K2_PYTHON") or str(ROOT / ".venv-k2" / "bin" / "python")
+    if not os.access(python, os.X_OK):
+        raise RecipeError("no Python with k2", file=python, expected="the k2 environment (Python 3.10), or K2_PYTHON naming one",
+                          found="nothing that runs",
+                          next="install Python 3.10 and call utils/setup_env.sh; or point K2_PYTHON at a Python that has k2 and kaldiio; "
+                               "or decode without k2: --decoder kaldi")
+    return python
+
+
+def decode_data(graph_dir, data_dir, decode_dir, options: DecodeOptions) -> None:
+    """Fills `decode_dir` with lat.JOB.npz, failed.txt, log/ and, last of all, num_jobs.
+
+    Raises:
+      RecipeError: a missing input, a failed job, an utterance unaccounted for, more than 5 % without a path.
+    """
+    options.check()
+    graph_dir, out = Path(graph_dir), Path(decode_dir)
+    model = Path(options.model) if options.model else out.absolute().parent
+    require_file(graph_dir / ("graph.npz" if options.decoder == "k2" else "HCLG.fst"), next="make the graph first (steps/mkgraph)")
+    parts = DataDir.load(data_dir, need=("feats.scp",)).split(options.nj)
+    (out / "log").mkdir(parents=True, exist_ok=True)
+    for old in [out / "num_jobs", out / "failed.txt", *out.glob("lat.*.npz"), *out.glob("failed.*.txt")]:
+        old.unlink(missing_ok=True)
+
+    forward = python_module("pytorch_nnet.decoding.forward", "--prior-scale", options.prior_scale, "--job", "JOB", "--nj", options.nj,
+                            model, data_dir, "ark:-")
+    python = k2_python() if options.decoder == "k2" else sys.executable
+    search = [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in SearchOptions.__dataclass_fields__]
+    decoder = [python, "-m", f"pytorch_nnet.decoding.{options.decoder}_decode", *search, str(graph_dir), f"{out}/lat.JOB.npz",
+               f"{out}/failed.JOB.txt"]
+    run_jobs(options.cmd, options.nj, log=f"{out}/log/decode.JOB.log",
+             command=["bash", "-c", f"set -o pipefail; {shlex.join(forward)} | {shlex.join(decoder)}"])
+    account(out, parts)
+    with publish(out / "num_jobs") as file:
+        file.write(f"{options.nj}\n")
+
+
+def account(out: Path, parts: list[DataDir]) -> None:
+    """Merges failed.JOB.txt into failed.txt and checks that every utterance has a lattice or a reason."""
+    failures: dict[str, str] = {}
+    for job, part in enumerate(parts, 1):
+        with open(out / f"failed.{job}.txt", encoding="utf-8") as file:
+            failed = dict(line.rstrip("\n").split(" ", 1) for line in file)
+        lattices = LatticeReader(out / f"lat.{job}.npz").utts
+        lost = part.utt2spk.keys() - failed.keys() - set(lattices)
+        if lost:
+            raise RecipeError("an utterance was neither decoded nor reported", file=out / f"log/decode.{job}.log", id=min(lost),
+                              expected=f"{len(part.utts)} utterances", found=f"{len(lattices)} lattices, {len(failed)} failures")
+        failures.update(failed)
+    with publish(out / "failed.txt") as merged:
+        for utt in sorted(failures, key=str.encode):
+            merged.write(f"{utt} {failures[utt]}\n")
+    for job in range(1, len(parts) + 1):
+        (out / f"failed.{job}.txt").unlink()
+    total = sum(len(part.utts) for part in parts)
+    print(f"{out}: {total - len(failures)} of {total} utterances decoded, {len(failures)} failed", file=sys.stderr, flush=True)
+    if len(failures) > MAX_FAILED * total:
+        utt, reason = next(iter(failures.items()))
+        raise RecipeError("too many utterances without a path", file=out / "failed.txt", id=utt,
+                          expected=f"at most {MAX_FAILED:.0%} of {total}", found=f"{len(failures)}; the first: {reason}",
+                          next="widen --beam and --max-active, and check that graph and model belong together")

@@ -1,0 +1,105 @@
+"""The scorer process: features of one job's utterances in, log-likelihoods of every pdf out, as a Kaldi archive on a pipe.
+
+    python -m pytorch_nnet.decoding.forward [--prior-scale 1.0 --job 1 --nj 4] exp/cnn data/dev_fbank ark:- | <decoder>
+
+A network gives log p(pdf | x) - prior_scale * log p(pdf), a likelihood but for p(x), which no path can change (Bourlard and
+Morgan 1994); a GMM gives log p(x | pdf).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Iterable
+
+import numpy as np
+
+from ..corpus.datadir import DataDir
+from ..io.archives import write_archive
+from ..io.errors import RecipeError, run_main
+from ..io.options import option, parse
+from ..io.progress import track
+
+USAGE = """Usage: python -m pytorch_nnet.decoding.forward [options] <scorer-dir> <data> ark:-
+ e.g.: python -m pytorch_nnet.decoding.forward --job 1 --nj 4 exp/cnn data/dev_fbank ark:- | ..."""
+
+# Kaldi's nnet-forward has the same floor; it keeps the logarithm of a probability that underflowed finite.
+POSTERIOR_FLOOR = 1e-20
+PRIOR_FLOOR = 1e-10
+
+
+@dataclass
+class ForwardOptions:
+    prior_scale: float = option(1.0, "networks: exponent of the priors the posteriors are divided by")
+    job: int = option(1, "which part of the data, from 1")
+    nj: int = option(1, "number of parts")
+
+
+@dataclass
+class Scorer:
+    """utterances: (utt, features) in C order; loglikes: features -> (T, num_pdfs) float32; num_pdfs."""
+
+    utterances: Iterable[tuple[str, np.ndarray]]
+    loglikes: Callable[[np.ndarray], np.ndarray]
+    num_pdfs: int
+
+
+def open_scorer(folder, data: DataDir, prior_scale: float = 1.0) -> Scorer:
+    """Opens a GMM (final.mdl), a network (model.safetensors) or an ensemble (ensemble.yaml) over the utterances of `data`."""
+    folder = Path(folder)
+    if (folder / "model.safetensors").exists() or (folder / "ensemble.yaml").exists():
+        import torch
+
+        from ..features.reader import FeatureReader
+        from ..models import load_model
+
+        torch.set_num_threads(1)
+        network = load_model(folder)
+        offset = prior_scale * np.log(np.maximum(network.priors, PRIOR_FLOOR))
+        return Scorer(FeatureReader(data, network.cmvn), lambda feats: scaled_loglikes(network.posteriors(feats), offset),
+                      network.num_classes)
+    if (folder / "final.mdl").exists():
+        from ..hmm.model import AcousticModel
+
+        model = AcousticModel.load(folder)
+        return Scorer(model.features.reader(data), model.loglikes, model.num_pdfs)
+    raise RecipeError("no acoustic model here", file=folder, expected="final.mdl, model.safetensors or ensemble.yaml", found="none of them",
+                      next="train it first, or name another with --model")
+
+
+def scaled_loglikes(posteriors: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """(T, K) posteriors and (K,) scaled log priors to float32 (T, K)."""
+    # np.maximum hands NaN on, so a broken network is still noticed.
+    return np.log(np.maximum(posteriors, POSTERIOR_FLOOR)) - offset.astype(np.float32)
+
+
+def write_loglikes(scorer: Scorer, stream) -> None:
+    """Writes every utterance's matrix. Raises RecipeError for one that is empty, not finite, or of the wrong width."""
+    for utt, feats in track(scorer.utterances, "forward"):
+        if len(feats) == 0:
+            raise RecipeError("an utterance without frames", id=utt, expected="at least 1 frame", next="utils/fix_data_dir")
+        matrix = scorer.loglikes(feats)
+        if matrix.shape != (len(feats), scorer.num_pdfs):
+            raise RecipeError("likelihoods of the wrong shape", id=utt, expected=(len(feats), scorer.num_pdfs), found=matrix.shape)
+        if not np.isfinite(matrix).all():
+            raise RecipeError("a log-likelihood is not finite", id=utt, found=f"{int((~np.isfinite(matrix)).sum())} values",
+                              next="check the features and the training log of the scorer")
+        write_archive(stream, utt, matrix)
+
+
+def main(argv: list[str]) -> None:
+    options, (folder, data_dir, target) = parse(ForwardOptions, argv, USAGE, nargs=3)
+    if not target.startswith("ark:"):
+        raise RecipeError("not an archive to write", expected="ark:- or ark:FILE", found=target)
+    parts = DataDir.load(data_dir, need=("feats.scp",)).split(options.nj)
+    if not 1 <= options.job <= options.nj:
+        raise RecipeError("bad value for an option", id="job", expected=f"1 to {options.nj}", found=options.job)
+    scorer = open_scorer(folder, parts[options.job - 1], options.prior_scale)
+    with contextlib.nullcontext(sys.stdout.buffer) if target == "ark:-" else open(target[4:], "wb") as stream:
+        write_loglikes(scorer, stream)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,292 @@
+"""Lattices of words: what the decoder leaves behind, and the best paths under any LM weight and insertion penalty.
+
+A lattice is an acyclic graph with one start (state 0) and one end (the last state). An arc holds at most one word, an acoustic
+score `am` (unscaled log-likelihood, summed over the frames the arc spans) and a graph score `graph` (log weight in HCLG: language
+model, pronunciation and transitions); higher is better. `compact` shortens the frame-by-frame graph only where that leaves the best
+path of every (LMWT, WIP) as it is, so a sweep over a lattice loses nothing but what the decoding beams lost.
+
+lat.JOB.npz is a ZIP file (deflated, entries dated 1980-01-01, so equal lattices are equal bytes) with two NumPy 1.0 arrays an utterance:
+    <utt>.states.npy  (S,) records of 8 bytes:  int32 frame (where the state lies), int32 level (longest distance from the start, in arcs)
+    <utt>.arcs.npy    (A,) records of 20 bytes: int32 src, int32 dst, int32 word (0: none), float32 am, float32 graph
+all little-endian. States are sorted by level; arcs by (dst, src, word); src < dst; the frame of state 0 is 0 and that of the last state
+the number of frames. A word belongs to the beginning of its arc: it was emitted at the frame of src.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator, Sequence
+
+import numpy as np
+
+from ..io.errors import RecipeError, require_file
+from ..io.publish import publish_path
+
+STATE = np.dtype([("frame", "<i4"), ("level", "<i4")])
+ARC = np.dtype([("src", "<i4"), ("dst", "<i4"), ("word", "<i4"), ("am", "<f4"), ("graph", "<f4")])
+
+
+@dataclass
+class Lattice:
+    """states (S,) of dtype STATE and arcs (A,) of dtype ARC, as documented above."""
+
+    states: np.ndarray
+    arcs: np.ndarray
+
+    @property
+    def num_frames(self) -> int:
+        return int(self.states["frame"][-1])
+
+    @classmethod
+    def build(cls, src, dst, word, am, graph, frame) -> "Lattice":
+        """Makes a lattice from parallel arrays of arcs and the frame of every state.
+
+        State 0 is the start, the last one the end; every state lies on a path between them; src < dst.
+        Raises:
+          RecipeError: one of these does not hold, or a score is not finite.
+        """
+        arcs = np.empty(len(src), ARC)
+        for name, column in zip(ARC.names, (src, dst, word, am, graph)):
+            arcs[name] = column
+        end = len(frame) - 1
+        if not len(arcs) or not (np.isfinite(arcs["am"]).all() and np.isfinite(arcs["graph"]).all()):
+            raise RecipeError("a lattice without arcs or with a score that is not finite", expected="a decoded utterance",
+                              found=f"{len(arcs)} arcs")
+        linked = np.zeros(len(frame), np.int8)
+        linked[arcs["src"]] |= 1
+        linked[arcs["dst"]] |= 2
+        if (arcs["src"] >= arcs["dst"]).any() or linked[0] != 1 or linked[end] != 2 or (linked[1:end] != 3).any():
+            raise RecipeError("a lattice out of order, or with states off every path", found=f"{len(frame)} states")
+        return sort_by_level(arcs, np.asarray(frame, np.int32))
+
+    def compact(self) -> "Lattice":
+        """Joins arcs through states where no choice is made and drops what no (LMWT, WIP) can choose; loses no best path."""
+        arcs, frame = self.arcs, self.states["frame"]
+        size = -1
+        while size != len(arcs):
+            size = len(arcs)
+            arcs = drop_dominated(arcs)
+            arcs = join_single_exits(arcs, len(frame))
+            arcs = join_single_entries(arcs, len(frame))
+        used = np.zeros(len(frame), bool)
+        used[arcs["src"]] = used[arcs["dst"]] = True
+        number = np.cumsum(used) - 1
+        arcs = arcs.copy()
+        arcs["src"], arcs["dst"] = number[arcs["src"]], number[arcs["dst"]]
+        return sort_by_level(arcs, frame[used])
+
+
+def sort_by_level(arcs: np.ndarray, frame: np.ndarray) -> Lattice:
+    """Numbers states by (longest distance from the start, old number) and sorts arcs by (dst, src, word)."""
+    by_src = arcs[np.argsort(arcs["src"], kind="stable")]
+    exits, targets = np.searchsorted(by_src["src"], np.arange(len(frame) + 1)), by_src["dst"]
+    waiting = np.bincount(arcs["dst"], minlength=len(frame))
+    level = np.zeros(len(frame), np.int32)
+    frontier, depth = np.flatnonzero(waiting == 0), 0
+    while len(frontier):
+        level[frontier] = depth
+        counts = exits[frontier + 1] - exits[frontier]
+        rows = np.repeat(exits[frontier] - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+        reached, times = np.unique(targets[rows], return_counts=True)
+        waiting[reached] -= times
+        frontier, depth = reached[waiting[reached] == 0], depth + 1
+    order = np.argsort(level, kind="stable")
+    number = np.empty(len(frame), np.int32)
+    number[order] = np.arange(len(frame))
+    arcs = arcs.copy()
+    arcs["src"], arcs["dst"] = number[arcs["src"]], number[arcs["dst"]]
+    states = np.empty(len(frame), STATE)
+    states["frame"], states["level"] = frame[order], level[order]
+    return Lattice(states, arcs[np.lexsort((arcs["word"], arcs["src"], arcs["dst"]))])
+
+
+def drop_dominated(arcs: np.ndarray) -> np.ndarray:
+    """Of arcs with equal ends and word, drops each that is no better in either score than the one with the best graph score before it."""
+    arcs = arcs[np.lexsort((-arcs["am"], -arcs["graph"], arcs["word"], arcs["src"], arcs["dst"]))]
+    while len(arcs) > 1:
+        twin = ((arcs["src"][1:] == arcs["src"][:-1]) & (arcs["dst"][1:] == arcs["dst"][:-1]) & (arcs["word"][1:] == arcs["word"][:-1])
+                & (arcs["am"][1:] <= arcs["am"][:-1]))
+        if not twin.any():
+            break
+        arcs = arcs[np.concatenate([[True], ~twin])]
+    return arcs
+
+
+def join_single_exits(arcs: np.ndarray, num_states: int) -> np.ndarray:
+    """Removes states left by one wordless arc: every arc into such a state runs on through it."""
+    exits = np.bincount(arcs["src"], minlength=num_states)
+    through = np.flatnonzero((exits[arcs["src"]] == 1) & (arcs["word"] == 0) & (arcs["src"] != 0))
+    target = np.arange(num_states)
+    gain = np.zeros((num_states, 2))
+    target[arcs["src"][through]] = arcs["dst"][through]
+    gain[arcs["src"][through]] = np.stack([arcs["am"][through], arcs["graph"][through]], 1)
+    target, gain = follow(target, gain)
+    keep = np.ones(len(arcs), bool)
+    keep[through] = False
+    joined = arcs[keep]
+    extra = gain[joined["dst"]]
+    joined["am"] += extra[:, 0]
+    joined["graph"] += extra[:, 1]
+    joined["dst"] = target[joined["dst"]]
+    return joined
+
+
+def join_single_entries(arcs: np.ndarray, num_states: int) -> np.ndarray:
+    """Removes states entered by one arc and left by wordless arcs only: every arc out of such a state starts earlier, with the word
+    of the entering arc."""
+    entries = np.bincount(arcs["dst"], minlength=num_states)
+    speaks = np.bincount(arcs["src"], weights=arcs["word"] != 0, minlength=num_states) > 0
+    end = num_states - 1
+    through = np.flatnonzero((entries[arcs["dst"]] == 1) & ~speaks[arcs["dst"]] & (arcs["dst"] != end))
+    # An arc both entering and leaving removed states would hand its word through a chain; its word is 0 unless it is the first.
+    source = np.arange(num_states)
+    gain = np.zeros((num_states, 2))
+    word = np.zeros(num_states, np.int32)
+    source[arcs["dst"][through]] = arcs["src"][through]
+    gain[arcs["dst"][through]] = np.stack([arcs["am"][through], arcs["graph"][through]], 1)
+    word[arcs["dst"][through]] = arcs["word"][through]
+    source, gain, word = follow(source, gain, word)
+    keep = np.ones(len(arcs), bool)
+    keep[through] = False
+    joined = arcs[keep]
+    at = joined["src"].copy()
+    joined["am"] += gain[at, 0]
+    joined["graph"] += gain[at, 1]
+    joined["word"] = np.where(joined["word"] == 0, word[at], joined["word"])
+    joined["src"] = source[at]
+    return joined
+
+
+def follow(pointer: np.ndarray, gain: np.ndarray, word: np.ndarray | None = None):
+    """Resolves chains of pointers (fixed points point to themselves) by doubling, summing gains and passing words along."""
+    while True:
+        further = pointer[pointer]
+        if (further == pointer).all():
+            return (pointer, gain) if word is None else (pointer, gain, word)
+        gain = gain + gain[pointer]
+        if word is not None:
+            word = np.where(word == 0, word[pointer], word)
+        pointer = further
+
+
+def best_arcs(lattice: Lattice, lmwts: Sequence[float], wips: Sequence[float]) -> np.ndarray:
+    """Best paths for the pairs (lmwts[i], wips[i]), minimising -am / LMWT - graph + WIP * words as Kaldi's lattice-scale,
+    lattice-add-penalty and lattice-best-path do.
+
+    Returns:
+      int64 (pairs, levels), the arcs of each path from the end backwards, padded with -1.
+    """
+    level, src = lattice.states["level"], lattice.arcs["src"]
+    # Costs are linear in (1 / LMWT, 1, WIP), so a few arcs cost one small matrix product; all of them at once would not fit the cache.
+    features = np.stack([-lattice.arcs["am"], -lattice.arcs["graph"], lattice.arcs["word"] != 0], 1).astype(np.float64)
+    weights = np.stack([1 / np.asarray(lmwts, np.float64), np.ones(len(lmwts)), np.asarray(wips, np.float64)])
+    entry = np.searchsorted(lattice.arcs["dst"], np.arange(len(level) + 1))  # arcs into state s: entry[s]:entry[s + 1]
+    bounds = np.searchsorted(level, np.arange(1, level[-1] + 2))  # states of level l: bounds[l - 1]:bounds[l]
+    alpha = np.zeros((len(level), len(lmwts)))
+    for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist()):
+        begin, stop = entry[low], entry[high]
+        cost = features[begin:stop] @ weights
+        cost += alpha.take(src[begin:stop], axis=0)
+        np.minimum.reduceat(cost, entry[low:high] - begin, axis=0, out=alpha[low:high])
+
+    paths = np.full((len(lmwts), level[-1]), -1)
+    pair, state = np.arange(len(lmwts)), np.full(len(lmwts), len(level) - 1)  # walks back from the end, all pairs abreast
+    for step in range(level[-1]):
+        count = entry[state + 1] - entry[state]
+        walk = np.repeat(np.arange(len(pair)), count)
+        first = np.cumsum(count) - count
+        arc = np.arange(len(walk)) + (entry[state] - first)[walk]
+        cost = (features[arc] * weights.T[pair[walk]]).sum(axis=1) + alpha[src[arc], pair[walk]]
+        chosen = arc[np.lexsort((cost, walk))[first]]
+        paths[pair, step] = chosen
+        on = np.flatnonzero(src[chosen] != 0)
+        if not len(on):
+            break
+        pair, state = pair[on], src[chosen[on]]
+    return paths
+
+
+def best_paths(lattice: Lattice, lmwts: Sequence[float], wips: Sequence[float]) -> dict[tuple[float, float], list[int]]:
+    """The words of the best path for every LM weight and word insertion penalty.
+
+    Args:
+      lmwts: LM weights (inverse acoustic scales), > 0. wips: costs added for every word.
+    Returns:
+      {(lmwt, wip): word-ids}, minimising graph cost + wip * words + acoustic cost / lmwt.
+    """
+    pairs = [(lmwt, wip) for lmwt in lmwts for wip in wips]
+    paths = best_arcs(lattice, *zip(*pairs))
+    words = np.where(paths >= 0, lattice.arcs["word"][paths], 0)[:, ::-1]
+    return {pair: row[row > 0].tolist() for pair, row in zip(pairs, words)}
+
+
+def one_best(lattice: Lattice, lmwt: float, wip: float = 0.0) -> tuple[list[tuple[int, int]], float, float]:
+    """Returns ([(word-id, frame where it was emitted)], am, graph): the best path and its two scores.
+
+    Determinization moves a word within its own span, so a frame is the word's start only to within its first phones.
+    """
+    path = best_arcs(lattice, [lmwt], [wip])[0]
+    arcs = lattice.arcs[path[path >= 0][::-1]]
+    words = [(int(arc["word"]), int(lattice.states["frame"][arc["src"]])) for arc in arcs if arc["word"]]
+    return words, float(arcs["am"].sum(dtype=np.float64)), float(arcs["graph"].sum(dtype=np.float64))
+
+
+class LatticeWriter:
+    """Publishes a lattice archive: with LatticeWriter(path) as writer: writer.write(utt, lattice)."""
+
+    def __init__(self, path):
+        self._published = publish_path(Path(path))
+        self._zip: zipfile.ZipFile | None = None
+
+    def __enter__(self) -> "LatticeWriter":
+        self._zip = zipfile.ZipFile(self._published.__enter__(), "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._zip.close()
+        self._published.__exit__(*error)
+
+    def write(self, utt: str, lattice: Lattice) -> None:
+        for name, array in (("states", lattice.states), ("arcs", lattice.arcs)):
+            stream = io.BytesIO()
+            np.lib.format.write_array(stream, array, version=(1, 0), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{utt}.{name}.npy")
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            self._zip.writestr(entry, stream.getvalue())
+
+
+class LatticeReader:
+    """Reads a lattice archive: iterates (utt, Lattice) in the order written; `reader[utt]` reads one."""
+
+    def __init__(self, path):
+        self.path = path
+        try:
+            self._zip = zipfile.ZipFile(require_file(path, next="decode again (steps/decode)"))
+        except zipfile.BadZipFile as error:
+            raise RecipeError("not a lattice archive", file=path, expected="lat.JOB.npz of steps/decode", found=str(error),
+                              next="decode again (steps/decode)") from None
+        suffix = ".states.npy"
+        self.utts = [name[:-len(suffix)] for name in self._zip.namelist() if name.endswith(suffix)]
+
+    def __len__(self) -> int:
+        return len(self.utts)
+
+    def __iter__(self) -> Iterator[tuple[str, Lattice]]:
+        return ((utt, self[utt]) for utt in self.utts)
+
+    def __getitem__(self, utt: str) -> Lattice:
+        """Raises RecipeError if there is no such utterance or its entry is damaged."""
+        arrays = []
+        for name, dtype in (("states", STATE), ("arcs", ARC)):
+            try:
+                array = np.lib.format.read_array(io.BytesIO(self._zip.read(f"{utt}.{name}.npy")), allow_pickle=False)
+            except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+                raise RecipeError("no readable lattice for this utterance", file=self.path, id=utt, found=str(error),
+                                  next="decode again (steps/decode)") from None
+            if array.dtype != dtype:
+                raise RecipeError("a lattice of another layout", file=self.path, id=utt, expected=dtype, found=array.dtype)
+            arrays.append(array)
+        return Lattice(*arrays)

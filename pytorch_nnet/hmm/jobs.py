@@ -1,0 +1,47 @@
+"""What the jobs of HMM training and alignment share: their part of the data, and the speakers in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator
+
+import numpy as np
+
+from ..corpus.datadir import DataDir
+from ..io.options import option
+from .model import FeatureOptions
+
+
+@dataclass
+class JobOptions:
+    """Options every job takes; the steps fill them in."""
+
+    data: str = option("", "data directory, with features")
+    dir: str = option("", "directory of the model and of all output")
+    nj: int = option(1, "number of jobs")
+    job: int = option(1, "this job, from 1")
+
+    def part(self) -> DataDir:
+        """This job's speakers; the same for every step, since it depends on the data and nj alone."""
+        return DataDir.load(self.data, need=("text", "feats.scp")).split(self.nj)[self.job - 1]
+
+    def file(self, name: str) -> str:
+        """<dir>/<name with JOB replaced>."""
+        return f"{self.dir}/{name.replace('JOB', str(self.job))}"
+
+
+def job_arguments(**values) -> list[str]:
+    """Command-line words for a job's options; the launcher replaces JOB."""
+    return [f"--{name.replace('_', '-')}={str(value).lower() if isinstance(value, bool) else value}"
+            for name, value in {**values, "job": "JOB"}.items()]
+
+
+def speakers(part: DataDir, features: FeatureOptions, alignments: dict[str, np.ndarray]) \
+        -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
+    """Yields, speaker by speaker: the aligned utterances, their features (T, D) one after another, and their alignments (T,)."""
+    reader = features.reader(part)
+    for utts in part.spk2utt.values():
+        aligned = [utt for utt in utts if utt in alignments]
+        if aligned:
+            yield (aligned, np.concatenate([features.complete(reader[utt]) for utt in aligned]),
+                   np.concatenate([alignments[utt] for utt in aligned]))

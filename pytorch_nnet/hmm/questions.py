@@ -1,0 +1,49 @@
+"""Phonetic questions from data: every cluster met while merging phones bottom-up by likelihood (Kaldi: cluster-phones)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .gmm import LOG_2PI
+from .stats import TreeStats
+
+VARIANCE_FLOOR = 0.01
+QUESTION_PDF_CLASS = 1  # the middle state says most about a phone
+
+
+def loglike(sums: np.ndarray) -> np.ndarray:
+    """Log-likelihood of frames under their own single Gaussian, from sums (..., 1 + 2D): count, sum x, sum x squared."""
+    dim = sums.shape[-1] // 2
+    count = sums[..., 0]
+    safe = np.maximum(count, 1e-10)[..., None]
+    mean = sums[..., 1:1 + dim] / safe
+    variance = np.maximum(sums[..., 1 + dim:] / safe - mean * mean, VARIANCE_FLOOR)
+    return np.where(count > 0, -0.5 * count * (dim * (1 + LOG_2PI) + np.log(variance).sum(-1)), 0.0)
+
+
+def phone_sets(stats: TreeStats, extra: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Sets of neighbouring phones to ask about: each phone, each cluster, the `extra` sets, and 0 (the utterance's edge).
+
+    Phones are merged two by two, the pair whose joint Gaussian loses least likelihood first; every merger is a question.
+    """
+    phones = sorted(set(stats.events[:, 1].tolist()))
+    middle = stats.events[:, 3] == QUESTION_PDF_CLASS
+    sums = np.stack([stats.sums[middle & (stats.events[:, 1] == phone)].sum(0) for phone in phones])
+    members = [(phone,) for phone in phones]
+    own = loglike(sums)
+    alive = np.ones(len(phones), bool)
+    loss = own[:, None] + own[None] - loglike(sums[:, None] + sums[None])
+    np.fill_diagonal(loss, np.inf)
+    found = {(0,), *members, *extra}
+    for _ in range(len(phones) - 2):  # the last merger, all phones, asks nothing
+        keep, gone = divmod(int(np.argmin(loss)), len(phones))
+        members[keep] = tuple(sorted(members[keep] + members[gone]))
+        found.add(members[keep])
+        sums[keep] += sums[gone]
+        own[keep] = loglike(sums[keep])
+        alive[gone] = False
+        loss[gone] = loss[:, gone] = np.inf
+        row = np.where(alive, own[keep] + own - loglike(sums[keep] + sums), np.inf)
+        row[keep] = np.inf
+        loss[keep] = loss[:, keep] = row
+    return sorted(found)

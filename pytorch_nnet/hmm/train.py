@@ -1,0 +1,222 @@
+"""GMM training: monophones from a flat start, and tied triphones from an alignment.
+
+The schedules are those of Kaldi's steps/train_mono.sh and steps/train_deltas.sh: in every iteration an E and an M step, in some of them
+a new alignment first, and Gaussians added until `max_iter_inc`. Each iteration is one job array: realign and accumulate. Results do not
+depend on the number of jobs (gmm.on_grid).
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..corpus.datadir import DataDir
+from ..io.errors import RecipeError, require_file
+from ..io.kaldi_model import Gaussians
+from ..io.launcher import DEFAULT_CMD, python_module, run_jobs
+from ..io.options import option
+from ..io.progress import track
+from ..io.publish import publish
+from ..lang.lang_dir import LangDir
+from . import gmm
+from .align import read_failures
+from .graphs import check_transcripts
+from .jobs import job_arguments
+from .model import AcousticModel, FeatureOptions
+from .questions import phone_sets
+from .stats import merge_files
+from .topology import read_topology
+from .tree import TreeBuilder
+
+
+@dataclass
+class TrainOptions:
+    """What both kinds of training take."""
+
+    nj: int = option(2, "number of parallel jobs, at most one a speaker")
+    cmd: str = option(DEFAULT_CMD, "job launcher and its options")
+    beam: float = option(10.0, "beam of the alignments")
+    retry_beam: float = option(40.0, "beam of the second attempt at an utterance")
+    power: float = option(0.25, "Gaussians are shared out by occupancy to this power")
+    norm_vars: bool = option(False, "normalise variances per speaker, not only means")
+
+    def beam_at(self, iteration: int) -> float:
+        return self.beam
+
+
+@dataclass
+class MonoOptions(TrainOptions):
+    num_iters: int = option(40, "training iterations")
+    max_iter_inc: int = option(30, "last iteration that adds Gaussians")
+    totgauss: int = option(1000, "target number of Gaussians")
+    initial_beam: float = option(6.0, "beam of the first alignment, when models are still flat")
+    realign_iters: list[int] = option([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 23, 26, 29, 32, 35, 38],
+                                      "iterations that align anew")
+
+    def beam_at(self, iteration: int) -> float:
+        return self.initial_beam if iteration == 1 else self.beam
+
+
+@dataclass
+class DeltasOptions(TrainOptions):
+    num_iters: int = option(35, "training iterations")
+    max_iter_inc: int = option(25, "last iteration that adds Gaussians")
+    realign_iters: list[int] = option([10, 20, 30], "iterations that align anew")
+    cluster_thresh: float = option(-1.0, "leaves losing less than this are merged; -1: the gain of the last split, 0: none")
+    min_leaf_count: float = option(100.0, "frames every leaf must have")
+
+
+def train_mono(data: str, lang: str, folder: str, options: MonoOptions) -> None:
+    """Trains a monophone system from equal alignments; leaves final.mdl, tree, ali.JOB.gz, num_jobs in `folder`."""
+    from ..io.kaldi_tree import monophone_tree
+
+    trainer = Trainer(data, lang, folder, options)
+    topology = read_topology(trainer.lang.path("topo"))
+    tree = monophone_tree({int(phone): topology.num_pdf_classes(phone) for phone in topology.phones})
+    model = AcousticModel.create(topology, tree, FeatureOptions(norm_vars=options.norm_vars))
+    # With one Gaussian a pdf the first statistics do not depend on its parameters, so any will do.
+    shape = (tree.num_pdfs, len(trainer.one_frame(model.features)[0]))
+    flat = gmm.gaussians_from_moments(np.ones(shape[0]), np.zeros(shape), np.ones(shape), np.arange(shape[0] + 1))
+    trainer.start(model.replaced(gmm=flat))
+    totals = trainer.e_step(0, realign=False)
+    trainer.m_step(0, totals, gmm.single_gaussians(totals["statistics"]))
+    trainer.run()
+
+
+def train_deltas(num_leaves: int, totgauss: int, data: str, lang: str, ali_dir: str, folder: str, options: DeltasOptions) -> None:
+    """Trains a tied-triphone system on the alignments of `ali_dir`."""
+    trainer = Trainer(data, lang, folder, options, totgauss)
+    source = AcousticModel.load(ali_dir)
+    source.check_phones(trainer.lang)
+    require_file(Path(ali_dir) / "num_jobs", next=f"steps/align_si {data} {lang} <model-dir> {ali_dir}")
+    features = FeatureOptions(norm_vars=options.norm_vars)
+    features.write(folder)
+    trainer.jobs("pytorch_nnet.hmm.tree_job", "acc_tree", lang=lang, ali_dir=ali_dir)
+    parts = [trainer.folder / f"treeacc.{job}.npz" for job in range(1, options.nj + 1)]
+    stats = merge_files(parts, source)
+    extra = [tuple(map(int, line.split())) for line in lines_of(trainer.lang, "phones/extra_questions.int")]
+    sets = phone_sets(stats, extra)
+    roots = [tuple(map(int, line.split())) for line in lines_of(trainer.lang, "phones/sets.int")]
+    builder = TreeBuilder(stats, source.table.topology, roots, sets, min_count=options.min_leaf_count)
+    built = builder.build(num_leaves, cluster_threshold=options.cluster_thresh)
+    trainer.say(f"tree: {built.report}, {len(sets)} phone sets asked about")
+    for part in parts:
+        part.unlink()
+    model = AcousticModel.create(source.table.topology, built.tree, features)
+    model = model.replaced(gmm=gmm.single_gaussians(built.sums))
+    trainer.start(model, ali_dir=ali_dir, name="1.mdl")
+    trainer.run()
+
+
+def lines_of(lang: LangDir, name: str) -> list[str]:
+    """The non-empty lines of a file of the lang directory that may itself be empty."""
+    path = lang.folder / name
+    if not path.exists():
+        raise RecipeError("missing input", file=path, expected="a file of a lang directory", next="steps/prepare_lang")
+    return [line for line in path.read_text().splitlines() if line.strip()]
+
+
+class Trainer:
+    """Runs the iterations: `<x>.mdl` in, job array, statistics, `<x+1>.mdl` out."""
+
+    def __init__(self, data: str, lang: str, folder: str, options, totgauss: int | None = None):
+        self.data, self.folder, self.options = data, Path(folder), options
+        self.totgauss = options.totgauss if totgauss is None else totgauss
+        self.lang = LangDir(lang)
+        self.data_dir = DataDir.load(data, need=("text", "feats.scp", "cmvn.scp"))
+        self.data_dir.split(options.nj)  # refuses too many jobs before any work is done
+        check_transcripts(self.data_dir, self.lang)
+        (self.folder / "log").mkdir(parents=True, exist_ok=True)
+        (self.folder / "final.mdl").unlink(missing_ok=True)  # a directory being retrained must not look finished
+        self.lines: list[str] = []
+
+    def one_frame(self, features: FeatureOptions) -> np.ndarray:
+        """The first utterance's features, for their dimension."""
+        return features.complete(features.reader(self.data_dir)[self.data_dir.utts[0]])
+
+    def say(self, line: str) -> None:
+        """Prints a line and keeps it in log/summary.txt."""
+        print(line, file=sys.stderr, flush=True)
+        self.lines.append(line)
+        with publish(self.folder / "log" / "summary.txt") as file:
+            file.writelines(f"{line}\n" for line in self.lines)
+
+    def jobs(self, module: str, log: str, **values) -> None:
+        arguments = job_arguments(data=self.data, dir=self.folder, nj=self.options.nj, **values)
+        run_jobs(self.options.cmd, self.options.nj, f"{self.folder}/log/{log}.JOB.log", python_module(module, *arguments))
+
+    def start(self, model: AcousticModel, ali_dir: str = "", name: str = "0.mdl") -> None:
+        """Compiles graphs and makes the first alignment."""
+        model.save(self.folder, name)
+        self.model = model
+        self.jobs("pytorch_nnet.hmm.start_job", "start", lang=self.lang.folder, model=name, ali_dir=ali_dir)
+        self.failed()
+
+    def failed(self) -> int:
+        """How many utterances the last alignment lost; RecipeError if they are too many."""
+        failures = read_failures(self.folder, self.options.nj)
+        failures.tried = len(self.data_dir.utts)
+        failures.check(self.folder / "log")
+        failures.write(self.folder / "failed")
+        return len(failures.reasons)
+
+    def run(self) -> None:
+        """Iterations 1 to num_iters - 1, then the final names."""
+        options = self.options
+        target = self.model.gmm.num_gauss
+        step = max(0, (self.totgauss - target) // options.max_iter_inc)
+        for iteration in track(range(1, options.num_iters), "train", unit="iterations"):
+            totals = self.e_step(iteration, realign=iteration in options.realign_iters)
+            updated = gmm.update(self.model.gmm, totals["statistics"])
+            occupancies = np.add.reduceat(totals["statistics"][:, 0], self.model.gmm.offsets[:-1])
+            targets = gmm.split_targets(occupancies, np.diff(updated.offsets), target, power=options.power)
+            self.m_step(iteration, totals, gmm.split(updated, targets))
+            if iteration <= options.max_iter_inc:
+                target += step
+        self.finish()
+
+    def e_step(self, iteration: int, *, realign: bool) -> dict[str, np.ndarray]:
+        """Runs the iteration's jobs with `<iteration>.mdl` and returns the totals of their statistics."""
+        self.jobs("pytorch_nnet.hmm.em_job", f"em.{iteration}", iteration=iteration, realign=realign,
+                  beam=self.options.beam_at(iteration), retry_beam=self.options.retry_beam)
+        failed, totals = self.failed(), self.totals()
+        self.say(f"iteration {iteration}{', realigned' if realign else ''}: log-likelihood {totals['loglike'] / totals['frames']:.4f} "
+                 f"per frame, {totals['frames']:.0f} frames, {self.model.gmm.num_gauss} Gaussians, {failed} utterances failed")
+        return totals
+
+    def m_step(self, iteration: int, totals: dict[str, np.ndarray], updated: Gaussians) -> None:
+        """Writes `<iteration+1>.mdl` with the new Gaussians and transition probabilities, and drops the old file."""
+        self.model = self.model.replaced(gmm=updated, log_probs=self.new_log_probs(totals["transitions"]))
+        self.model.save(self.folder, f"{iteration + 1}.mdl")
+        (self.folder / f"{iteration}.mdl").unlink()
+
+    def totals(self) -> dict[str, np.ndarray]:
+        """The jobs' statistics added up; exact, so the order does not matter."""
+        totals: dict[str, np.ndarray] = {}
+        for job in range(1, self.options.nj + 1):
+            path = self.folder / f"acc.{job}.npz"
+            with np.load(path) as part:
+                for name in part.files:
+                    totals[name] = totals.get(name, 0.0) + part[name]
+            path.unlink()
+        return totals
+
+    def new_log_probs(self, counts: np.ndarray) -> np.ndarray:
+        """Transition log-probabilities re-estimated from counts by transition-id."""
+        import kaldi_hmm_gmm as khg
+
+        transitions = self.model.transitions
+        transitions.mle_update(counts, khg.MleTransitionUpdateConfig())
+        return np.array(transitions.log_probs, np.float32)
+
+    def finish(self) -> None:
+        """num_jobs and final.mdl, the latter last: it says that the directory is whole."""
+        for job in range(1, self.options.nj + 1):
+            (self.folder / f"failed.{job}").unlink()
+            (self.folder / f"fsts.{job}.ark").unlink()
+        with publish(self.folder / "num_jobs") as file:
+            file.write(f"{self.options.nj}\n")
+        (self.folder / f"{self.options.num_iters}.mdl").rename(self.folder / "final.mdl")

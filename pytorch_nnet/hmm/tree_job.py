@@ -1,0 +1,35 @@
+"""Job that accumulates tree statistics over one part of the data (Kaldi: acc-tree-stats). Writes <dir>/treeacc.JOB.npz."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..io.archives import read_alignments
+from ..io.errors import run_main
+from ..io.options import option, parse
+from ..lang.lang_dir import LangDir
+from .jobs import JobOptions, speakers
+from .model import AcousticModel
+from .stats import StatsAccumulator
+
+
+@dataclass
+class TreeJobOptions(JobOptions):
+    lang: str = option("", "lang directory")
+    ali_dir: str = option("", "directory of the alignments and their model")
+
+
+def main(argv: list[str]) -> None:
+    options, _ = parse(TreeJobOptions, argv, __doc__, nargs=0)
+    model = AcousticModel.load(options.ali_dir)
+    alignments = read_alignments(options.ali_dir)
+    accumulator = StatsAccumulator(model, LangDir(options.lang).silence_phones)
+    for utts, features, _ in speakers(options.part(), model.features, alignments):
+        accumulator.add_speaker(features, np.concatenate([accumulator.events(alignments[utt], utt) for utt in utts]))
+    accumulator.result().save(options.file("treeacc.JOB.npz"))
+
+
+if __name__ == "__main__":
+    run_main(main)

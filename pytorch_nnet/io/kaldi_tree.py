@@ -1,0 +1,161 @@
+"""Kaldi's `tree` file: context width, central position and the map from (phones in context, HMM state) to pdf-id.
+
+Kaldi: tree/event-map.cc, tree/context-dep.cc. An event has the phone at position i of the context window under key i and the
+pdf-class of the state (0, 1, 2, ...) under key -1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator, Mapping, Sequence, Union
+
+from . import kaldi_binary as kb
+from .errors import RecipeError, require_file
+from .publish import publish
+
+PDF_CLASS = -1
+
+
+@dataclass
+class Leaf:
+    """Kaldi's ConstantEventMap: the answer."""
+
+    pdf: int
+
+
+@dataclass
+class Split:
+    """Kaldi's SplitEventMap: is the value under `key` in the sorted tuple `values`?"""
+
+    key: int
+    values: tuple[int, ...]
+    yes: "EventMap"
+    no: "EventMap"
+
+
+@dataclass
+class Table:
+    """Kaldi's TableEventMap: one branch per value under `key`; None where there is none."""
+
+    key: int
+    branches: list["EventMap | None"]
+
+
+EventMap = Union[Leaf, Split, Table]
+
+
+@dataclass
+class Tree:
+    """A context dependency: `width` phones with the central one at `center`, and the map to pdf-ids."""
+
+    width: int
+    center: int
+    to_pdf: EventMap
+
+    def pdf(self, context: Sequence[int], pdf_class: int) -> int:
+        """The pdf-id of state `pdf_class` of the phone at the centre of `context` (0 = beyond the utterance).
+
+        Raises RecipeError for a phone the tree does not know.
+        """
+        node: EventMap | None = self.to_pdf
+        while not isinstance(node, Leaf):
+            if isinstance(node, Split):
+                value = pdf_class if node.key == PDF_CLASS else context[node.key]
+                node = node.yes if value in node.values else node.no
+            else:
+                value = pdf_class if node.key == PDF_CLASS else context[node.key]
+                node = node.branches[value] if 0 <= value < len(node.branches) else None
+            if node is None:
+                raise RecipeError("phone or state unknown to the tree", id=f"{tuple(context)}, state {pdf_class}",
+                                  expected="phones of the lang directory it was trained with", found=f"value {value}")
+        return node.pdf
+
+    def leaves(self) -> Iterator[Leaf]:
+        stack: list[EventMap | None] = [self.to_pdf]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, Leaf):
+                yield node
+            elif isinstance(node, Split):
+                stack += [node.no, node.yes]
+            elif node is not None:
+                stack += reversed(node.branches)
+
+    @property
+    def num_pdfs(self) -> int:
+        return 1 + max(leaf.pdf for leaf in self.leaves())
+
+    def to_bytes(self) -> bytes:
+        return b"".join([kb.HEADER, kb.token("ContextDependency"), kb.int32(self.width), kb.int32(self.center),
+                         kb.token("ToPdf"), *_serialize(self.to_pdf), kb.token("EndContextDependency")])
+
+    @classmethod
+    def from_bytes(cls, content: bytes, file=None) -> "Tree":
+        reader = kb.BinaryReader(content, file)
+        reader.token("ContextDependency")
+        width, center = reader.int32(), reader.int32()
+        reader.token("ToPdf")
+        root = _parse(reader)
+        reader.token("EndContextDependency")
+        if root is None:
+            raise reader.error("a tree", "an empty map")
+        return cls(width, center, root)
+
+    @classmethod
+    def read(cls, path) -> "Tree":
+        return cls.from_bytes(Path(require_file(path)).read_bytes(), path)
+
+    def write(self, path) -> None:
+        with publish(path, "wb") as file:
+            file.write(self.to_bytes())
+
+
+def _parse(reader: kb.BinaryReader) -> EventMap | None:
+    kind = reader.token("CE", "SE", "TE", "NULL")
+    if kind == "NULL":
+        return None
+    if kind == "CE":
+        return Leaf(reader.int32())
+    key = reader.int32()
+    if kind == "TE":
+        size = reader.uint32()
+        reader.token("(")
+        branches = [_parse(reader) for _ in range(size)]
+        reader.token(")")
+        return Table(key, branches)
+    values = tuple(reader.int_vector().tolist())
+    reader.token("{")
+    yes, no = _parse(reader), _parse(reader)
+    reader.token("}")
+    if yes is None or no is None:
+        raise reader.error("two branches of a split", "an empty one")
+    return Split(key, values, yes, no)
+
+
+def _serialize(node: EventMap | None) -> Iterator[bytes]:
+    if node is None:
+        yield kb.token("NULL")
+    elif isinstance(node, Leaf):
+        yield kb.token("CE") + kb.int32(node.pdf)
+    elif isinstance(node, Table):
+        yield kb.token("TE") + kb.int32(node.key) + kb.uint32(len(node.branches)) + kb.token("(")
+        for branch in node.branches:
+            yield from _serialize(branch)
+        yield kb.token(")")
+    else:
+        yield kb.token("SE") + kb.int32(node.key) + kb.int_vector(node.values) + kb.token("{")
+        yield from _serialize(node.yes)
+        yield from _serialize(node.no)
+        yield kb.token("}")
+
+
+def monophone_tree(num_pdf_classes: Mapping[int, int]) -> Tree:
+    """A tree of width 1 with one pdf per (phone, pdf-class), numbered phone by phone."""
+    branches: list[EventMap | None] = [None] * (max(num_pdf_classes) + 1)
+    pdf = 0
+    for phone in sorted(num_pdf_classes):
+        count = num_pdf_classes[phone]
+        branches[phone] = Table(PDF_CLASS, [Leaf(pdf + i) for i in range(count)])
+        pdf += count
+    return Tree(1, 0, Table(0, branches))

@@ -1,0 +1,128 @@
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reference_search import k2_graph_rows, viterbi
+
+from pytorch_nnet.decoding.k2_decode import K2Decoder, lattice_of_frames
+from pytorch_nnet.decoding.k2_graph import K2Graph
+from pytorch_nnet.decoding.lattice import LatticeReader, best_paths, one_best
+from pytorch_nnet.decoding.openfst import ARC, FstArrays
+from pytorch_nnet.decoding.search import SearchOptions
+from pytorch_nnet.io.archives import write_archive
+
+ROOT = Path(__file__).resolve().parents[2]
+PDFS = 4
+
+
+def word_loop(seed: int) -> K2Graph:
+    """Three words of two or three states over four pdfs, epsilons between them that say a word of their own, uneven costs."""
+    rng = np.random.default_rng(seed)
+    rows, state = [], 2
+    for word, labels in enumerate([(1, 2), (3, 1, 4), (2, 4)], 1):
+        at = 0
+        for position, label in enumerate(labels):
+            following = 1 if position == len(labels) - 1 else state
+            rows.append((at, label, word if position == 0 else 0, rng.uniform(0, 2), following))
+            if following != 1:
+                rows.append((following, label, 0, rng.uniform(0, 1), following))
+                at, state = state, state + 1
+    rows += [(1, 0, 0, 0.4, 0), (1, 0, 9, 1.1, 0)]  # a filler word 9 between two words
+    rows.sort()
+    final = np.full(state, np.inf, np.float32)
+    final[1] = 0.3
+    arcs = np.array([row[1:] for row in rows], dtype=ARC)
+    fst = FstArrays(0, np.array([row[0] for row in rows], np.int32), arcs, final)
+    return K2Graph.from_hclg(fst, np.arange(-1, PDFS), PDFS)
+
+
+WIDE = dict(beam=1000.0, lattice_beam=1000.0, max_active=10000, min_active=0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_best_path_and_every_sweep_equal_exhaustive_search(seed):
+    graph = word_loop(seed)
+    assert len(graph.seq_offsets) > 1, "no arc with several words: the graph tests nothing"
+    decode = K2Decoder(graph, SearchOptions(acwt=0.1, **WIDE))
+    matrix = np.random.default_rng(seed).normal(size=(9, PDFS), scale=8).astype(np.float32)
+    lattice = decode(matrix, 1)
+    assert lattice.num_frames == 9
+    for lmwt in (1.0, 5.0, 10.0, 20.0):
+        cost, said = viterbi(*k2_graph_rows(graph), matrix / lmwt)
+        words, am, graph_score = one_best(lattice, lmwt)
+        assert tuple(word for word, _ in words) == said and -am / lmwt - graph_score == pytest.approx(cost, abs=1e-4)
+        assert [frame for _, frame in words] == sorted(frame for _, frame in words)
+        assert best_paths(lattice, [lmwt], [0.0])[lmwt, 0.0] == list(said)
+    costly = best_paths(lattice, [10.0], [0.0, 1000.0])
+    assert len(costly[10.0, 1000.0]) <= len(costly[10.0, 0.0])
+
+
+def test_an_utterance_too_short_for_any_word_gives_none():
+    decode = K2Decoder(word_loop(0), SearchOptions(acwt=0.1, **WIDE))
+    assert decode(np.zeros((1, PDFS), np.float32), 1) is None
+
+
+def test_scores_in_the_lattice_are_unscaled():
+    graph = word_loop(1)
+    matrix = np.random.default_rng(1).normal(size=(2, PDFS)).astype(np.float32)
+    words, am, _ = one_best(K2Decoder(graph, SearchOptions(acwt=0.01, **WIDE))(matrix, 1), 100.0)
+    assert any(am == pytest.approx(float(matrix[0, a] + matrix[1, b])) for a in range(PDFS) for b in range(PDFS))
+
+
+def test_lattice_arcs_with_several_words_are_split_in_order():
+    graph = K2Graph(np.array([[0, 1, 1, 0], [1, 2, -1, 0]], np.int32), np.array([-1, 0], np.int32),
+                    np.array([0, 3], np.int32), np.array([5, 6, 7], np.int32), 1)
+    lattice = lattice_of_frames(graph, np.array([[-2.0]], np.float32), np.array([0, 1]), np.array([1, 2]), np.array([0, 1]), np.array([0, 1]))
+    words, am, _ = one_best(lattice, 1.0)
+    assert words == [(5, 0), (6, 0), (7, 0)] and am == -2
+
+
+@pytest.fixture
+def process(tmp_path):
+    """Runs the decoder process on bytes: (CompletedProcess, folder)."""
+    word_loop(0).save(tmp_path / "graph.npz")
+
+    def run(stream: bytes):
+        command = [sys.executable, "-m", "pytorch_nnet.decoding.k2_decode", "--acwt", "0.1", str(tmp_path), str(tmp_path / "lat.1.npz"),
+                   str(tmp_path / "failed.1.txt")]
+        return subprocess.run(command, input=stream, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+    return run
+
+
+def archive(**matrices) -> bytes:
+    stream = io.BytesIO()
+    for utt, matrix in matrices.items():
+        write_archive(stream, utt, matrix)
+    return stream.getvalue()
+
+
+def test_process_decodes_counts_and_reports_what_failed(process, tmp_path):
+    rng = np.random.default_rng(0)
+    done = process(archive(good=rng.normal(size=(30, PDFS)), short=np.zeros((1, PDFS)), other=rng.normal(size=(20, PDFS))))
+    assert done.returncode == 0, done.stderr
+    assert LatticeReader(tmp_path / "lat.1.npz").utts == ["good", "other"]
+    failed = (tmp_path / "failed.1.txt").read_text()
+    assert failed.startswith("short no path") and failed.count("\n") == 1
+    assert b"decoded 3 utterances, 51 frames: 1 failed" in done.stderr and b"RTF" in done.stderr
+
+
+def test_process_ends_on_a_bad_stream_with_a_clear_error(process, tmp_path):
+    good = np.random.default_rng(0).normal(size=(30, PDFS))
+    nan = good.copy()
+    nan[7, 2] = np.nan
+    infinite = good.copy()
+    infinite[3] = -np.inf
+    for stream, words in ((archive(good=good, bad=nan), "not finite|bad|frame 7"), (archive(bad=infinite), "not finite|bad|frame 3"),
+                          (archive(good=good, narrow=good[:, :3]), "different numbers of pdfs|narrow|4 (graph)|3 (scorer)"),
+                          (archive(good=good, none=good[:0]), "without frames|none"), (b"", "empty archive"),
+                          (archive(good=good, cut=good)[:-50], "stream ends or breaks")):
+        done = process(stream)
+        report = done.stderr.decode()
+        assert done.returncode == 1 and "Traceback" not in report, report
+        assert all(word in report for word in words.split("|")), report
+        assert not (tmp_path / "lat.1.npz").exists(), "a half-written archive was published"
