@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from ..io.archives import refuse_pipe
 from ..io.errors import RecipeError
 from .audio import AudioInfo, inspect_audio
 from .datadir import DataDir, Segment
@@ -55,6 +56,7 @@ def place_utterances(data: DataDir, *, sampling_rate: int | None = None, allow_p
             raise RecipeError("utterance without a recording", file=data.path / "wav.scp", id=recording,
                               expected="a line for it", found="nothing", next=f"utils/fix_data_dir {data.path}")
         source = data.wav[recording]
+        refuse_pipe(source, file=data.path / "wav.scp", id=recording, allow=allow_pipes)
         if source not in known:
             known[source] = inspect_audio(source, id=recording, sampling_rate=sampling_rate, allow_pipes=allow_pipes)
         audio = known[source]

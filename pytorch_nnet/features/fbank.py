@@ -7,6 +7,7 @@ function is in `extractors`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from .frontend import FrontendConfig, mel_energies
 class FbankConfig(FrontendConfig):
     """Options of steps/make_fbank that decide the features."""
 
+    feature_type: ClassVar[str] = "root-fbank"  # the extractor's name in Lhotse
     num_mel_bins: int = option(31, "triangular mel filters")
     root: float = option(10.0, "each channel is energy ** (1 / root)")
 

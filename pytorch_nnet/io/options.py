@@ -10,7 +10,7 @@
 
     options, (graph, data, out) = parse(DecodeOptions, argv, USAGE, nargs=3)
 
-On the command line `--beam 13`, `--beam=13` and `--skip-scoring true` (Kaldi's way), with - or _ alike. `--config FILE`
+On the command line `--beam 13`, `--beam=13` and `--skip-scoring true` (or bare `--skip-scoring`), with - or _ alike. `--config FILE`
 reads `beam: 13` lines (YAML); the command line wins over it. Unknown names are refused with the nearest known one.
 """
 
@@ -45,6 +45,7 @@ def parse(cls: type[T], argv: Sequence[str], usage: str, nargs: int | tuple[int,
     Raises:
       RecipeError: unknown option, bad value. Exits 0 on --help and 1 on a wrong number of arguments, with the usage.
     """
+    hints = typing.get_type_hints(cls)
     given: dict[str, Any] = {}
     from_file: dict[str, Any] = {}
     positional: list[str] = []
@@ -61,11 +62,14 @@ def parse(cls: type[T], argv: Sequence[str], usage: str, nargs: int | tuple[int,
             positional.append(word)
             continue
         name, equals, value = word[2:].partition("=")
-        if not equals:
-            if not queue:
-                raise RecipeError("option without a value", id=word, next="call again with --help")
-            value = queue.pop(0)
         name = name.replace("-", "_")
+        if not equals:
+            if hints.get(name) is bool and (not queue or queue[0].lower() not in ("true", "false")):
+                value = "true"  # a bare flag, as some of Kaldi's scripts have them: --no-text
+            elif queue:
+                value = queue.pop(0)
+            else:
+                raise RecipeError("option without a value", id=word, next="call again with --help")
         if name == "config":
             from_file.update(load_config(value))
         else:
