@@ -59,7 +59,8 @@ def make_an4(folder, kind="flac"):
                 audio.parent.mkdir(parents=True, exist_ok=True)
                 index += 1
                 if kind.startswith("raw"):
-                    audio.with_suffix(".raw").write_bytes(samples(index).astype("<i2" if kind == "raw_little" else ">i2").tobytes())
+                    order = "<i2" if kind == "raw_little" else ">i2"
+                    audio.with_suffix(".raw").write_bytes(samples(index).astype(order).tobytes())
                 else:
                     soundfile.write(audio.with_suffix("." + kind), samples(index), 16000, subtype="PCM_16",
                                     format={"sph": "NIST", "wav": "WAV", "flac": "FLAC"}[kind])
@@ -85,8 +86,10 @@ def test_every_release_gives_the_same_data(tmp_path, kind):
 
 def test_dev_speakers_are_heard_nowhere_else(tmp_path):
     prepare_an4(make_an4(tmp_path / "an4"), tmp_path / "data")
-    heard = {name: set(validate_data_dir(tmp_path / "data" / name, feats=False).spk2utt) for name in ("train", "dev", "test")}
-    assert not heard["train"] & heard["dev"] and heard["train"] | heard["dev"] == set(TRAIN) and heard["test"] == set(TEST)
+    heard = {name: set(validate_data_dir(tmp_path / "data" / name, feats=False).spk2utt)
+             for name in ("train", "dev", "test")}
+    assert not heard["train"] & heard["dev"] and heard["train"] | heard["dev"] == set(TRAIN)
+    assert heard["test"] == set(TEST)
     assert {speaker[0] for speaker in heard["dev"]} == {"f", "m"}
 
 
@@ -115,7 +118,8 @@ def test_unigram_is_of_the_dictionary_and_sums_to_one(tmp_path, run):
         ["<eps>", "<UNK>", "A", "GO", "NOVEMBER", "YES", "#0", "<s>", "</s>"])))
     done = run("egs/an4/local/prepare_lm", "data/local/an4.lm", "lang", "lm/unigram.arpa.gz")
     assert done.returncode == 0, done.stderr
-    assert "4 words" in done.stdout and "pronunciation: <UNK> HALL;" in done.stdout and "probability: NOVEMBER" in done.stdout
+    assert "4 words" in done.stdout and "pronunciation: <UNK> HALL;" in done.stdout
+    assert "probability: NOVEMBER" in done.stdout
     arpa = gzip.decompress((tmp_path / "lm/unigram.arpa.gz").read_bytes()).decode()
     lines = dict(reversed(line.split("\t")) for line in arpa.splitlines() if "\t" in line)
     assert set(lines) == {"<s>", "</s>", "A", "GO", "NOVEMBER", "YES"} and "ngram 1=6\n" in arpa
@@ -123,7 +127,8 @@ def test_unigram_is_of_the_dictionary_and_sums_to_one(tmp_path, run):
     assert float(lines["A"]) == pytest.approx(math.log10(1 / 5), abs=1e-5)
     (tmp_path / "u.arpa").write_text(arpa)
     (tmp_path / "words.txt").write_text((tmp_path / "lang/words.txt").read_text())
-    fst = kaldilm.arpa2fst(input_arpa=str(tmp_path / "u.arpa"), disambig_symbol="#0", read_symbol_table=str(tmp_path / "words.txt"))
+    fst = kaldilm.arpa2fst(input_arpa=str(tmp_path / "u.arpa"), disambig_symbol="#0",
+                           read_symbol_table=str(tmp_path / "words.txt"))
     assert fst.count("\n") >= 5
 
 
@@ -137,10 +142,13 @@ def change(path, old, new):
 
 
 @pytest.mark.parametrize("damage, message, wrong", [
-    (lambda an4: (an4 / "wav/an4_clstk/fash/an1-fash-b.flac").unlink(), "audio file is missing", "an4_clstk/fash/an1-fash-b"),
-    (lambda an4: change(an4 / "etc/an4_train.transcription", "<s> GO <sil> YES </s>", "<s> <sil> </s>"), "empty transcript", "an2-fash-b"),
+    (lambda an4: (an4 / "wav/an4_clstk/fash/an1-fash-b.flac").unlink(), "audio file is missing",
+     "an4_clstk/fash/an1-fash-b"),
+    (lambda an4: change(an4 / "etc/an4_train.transcription", "<s> GO <sil> YES </s>", "<s> <sil> </s>"),
+     "empty transcript", "an2-fash-b"),
     (lambda an4: change(an4 / "etc/an4_test.transcription", "GO", "WENT"), "outside the dictionary", "fcaw-an2-fcaw-b"),
-    (lambda an4: change(an4 / "etc/an4_test.transcription", "(an1-marh-b)", "(an9-marh-b)"), "without a transcript", "an1-marh-b"),
+    (lambda an4: change(an4 / "etc/an4_test.transcription", "(an1-marh-b)", "(an9-marh-b)"), "without a transcript",
+     "an1-marh-b"),
     (lambda an4: change(an4 / "etc/an4.dic", "GO   G OW", "GO"), "without a pronunciation", "GO"),
     (lambda an4: change(an4 / "etc/an4_test.transcription", "(an1-marh-b)", ""), "not a transcript", None),
 ])

@@ -54,7 +54,8 @@ def test_a_good_directory_is_valid(data):
     ("utt2num_frames", lambda lines: lines[:-1], "utt2spk and utt2num_frames disagree", "sw02002-B_000200-000300"),
     ("cmvn.scp", lambda lines: lines[1:], "utt2spk and cmvn.scp disagree", "sw02001-A"),
     ("wav.scp", lambda lines: lines[1:], "segment of an unknown recording", "sw02001-A_000010-000085"),
-    ("segments", lambda lines: [lines[0].replace("0.100", "0.900")] + lines[1:], "bad segment times", "sw02001-A_000010-000085"),
+    ("segments", lambda lines: [lines[0].replace("0.100", "0.900")] + lines[1:], "bad segment times",
+     "sw02001-A_000010-000085"),
     ("spk2utt", lambda lines: lines[1:], "spk2utt is not the inverse", "sw02001-A"),
     ("wav.scp", lambda lines: [lines[0] + " |"] + lines[1:], "pipe", "sw02001-A"),
 ])
@@ -76,7 +77,8 @@ def test_cuts_must_be_the_utterances(data):
 def test_missing_tables_are_errors_unless_told(data, run):
     (data.path / "text").unlink()
     done = run("utils/validate_data_dir", data.path)
-    assert done.returncode == 1 and "missing input" in done.stderr and "text" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 1 and "missing input" in done.stderr and "text" in done.stderr
+    assert "Traceback" not in done.stderr
     assert run("utils/validate_data_dir", "--no-text", data.path).returncode == 0
     assert run("utils/validate_data_dir", "--no-text", "true", data.path).returncode == 0
     done = run("utils/validate_data_dir", data.path / "nowhere")
@@ -85,7 +87,8 @@ def test_missing_tables_are_errors_unless_told(data, run):
 
 def test_speakers_out_of_order_are_refused(tmp_path):
     # 'a-b' sorts after 'a', but 'a-b-1' before 'a-c': splitting by speaker would tear the order apart.
-    data = DataDir(tmp_path, {"a-a": "a", "a-b-1": "a-b", "a-c": "a"}, {"a-a": ["x"], "a-b-1": ["x"], "a-c": ["x"]}).write()
+    data = DataDir(tmp_path, {"a-a": "a", "a-b-1": "a-b", "a-c": "a"},
+                   {"a-a": ["x"], "a-b-1": ["x"], "a-c": ["x"]}).write()
     with pytest.raises(RecipeError, match="speakers are not in C order") as error:
         validate_data_dir(data.path, feats=False, wav=False)
     assert error.value.id == "a-c"
@@ -102,7 +105,8 @@ def test_fixing_sorts_and_drops_what_is_not_everywhere(data, run):
     done = run("utils/fix_data_dir", data.path)
     assert done.returncode == 0, done.stderr
     fixed = validate_data_dir(data.path)
-    gone = {data.utts[0]: "not in text", data.utts[-1]: "not in feats.scp", data.utts[4]: "empty in text", "zz": "not in utt2spk",
+    gone = {data.utts[0]: "not in text", data.utts[-1]: "not in feats.scp", data.utts[4]: "empty in text",
+            "zz": "not in utt2spk",
             **{utt: "recording sw02002-A not in wav.scp" for utt in data.utts[6:9]}}
     assert fixed.utts == [utt for utt in data.utts if utt not in gone]
     assert set(done.stdout.splitlines()[:-1]) == {f"dropped {utt}: {reason}" for utt, reason in gone.items()}

@@ -47,7 +47,8 @@ def kaldi(samples, config, cepstra=False):
 
 
 @pytest.mark.parametrize("options", [
-    {"num_mel_bins": 31}, {"num_mel_bins": 31, "sampling_rate": 16000}, {"snip_edges": False}, {"window_type": "hamming"},
+    {"num_mel_bins": 31}, {"num_mel_bins": 31, "sampling_rate": 16000}, {"snip_edges": False},
+                                     {"window_type": "hamming"},
     {"window_type": "hanning"}, {"low_freq": 125.0, "high_freq": 3800.0}, {"high_freq": -300.0},
     {"preemphasis_coefficient": 0.0}, {"frame_length": 32.0, "frame_shift": 8.0, "window_type": "rectangular"}])
 def test_mel_energies_agree_with_kaldi(options):
@@ -57,6 +58,22 @@ def test_mel_energies_agree_with_kaldi(options):
     assert ours.shape == theirs.shape and ours.dtype == np.float32
     assert len(ours) > 600  # more than one block
     np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+def test_weak_bands_beside_strong_ones_survive_float32():
+    """Against the same chain in float64, with a tone 70 dB above the rest."""
+    config = FrontendConfig(num_mel_bins=31)
+    time = np.arange(8000) / 8000
+    samples = (8000 * np.sin(2 * np.pi * 300 * time) + 3 * np.random.default_rng(0).standard_normal(8000)).round()
+    windows = np.stack([samples[start:start + 200] for start in range(0, 8000 - 199, 80)])
+    windows -= windows.mean(axis=1, keepdims=True)
+    windows -= 0.97 * np.concatenate([windows[:, :1], windows[:, :-1]], axis=1)
+    windows *= (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(200) / 199)) ** 0.85
+    power = np.abs(np.fft.rfft(windows, 256))[:, :128] ** 2
+    edges = np.linspace(*(1127 * np.log(1 + f / 700) for f in (20, 4000)), 33)
+    bins = 1127 * np.log(1 + np.arange(128) * 31.25 / 700)
+    filters = np.array([np.interp(bins, edges[k:k + 3], [0, 1, 0]) for k in range(31)])
+    np.testing.assert_allclose(mel_energies(samples, config), power @ filters.T, rtol=1e-3)
 
 
 @pytest.mark.parametrize("rate, bins, snip", [(8000, 23, True), (16000, 40, True), (8000, 23, False)])
@@ -88,7 +105,8 @@ def test_fbank_is_the_tenth_root_of_mel_energies():
     assert np.isfinite(mfcc(np.zeros(8000), MfccConfig())).all()
 
 
-@pytest.mark.parametrize("options, word", [({"num_mel_bins": 200}, "covers no bin"), ({"high_freq": 5000.0}, "frequency band"),
+@pytest.mark.parametrize("options, word", [({"num_mel_bins": 200}, "covers no bin"),
+                                           ({"high_freq": 5000.0}, "frequency band"),
                                            ({"window_type": "kaiser"}, "window type")])
 def test_impossible_filters_are_refused(options, word):
     with pytest.raises(RecipeError, match=word):
@@ -108,12 +126,13 @@ def test_extractors_are_registered_and_take_lhotses_scale(tmp_path):
     # Lhotse's own pipeline checks the frame count against the duration, which suits snip_edges=false.
     with open(tmp_path / "x.ark", "wb") as stream:
         extractor = RootFbank(FbankConfig(snip_edges=False))
-        features = extractor.extract_from_samples_and_store(samples[None], ArchiveWriter(tmp_path / "x.ark", stream), 8000)
+        features = extractor.extract_from_samples_and_store(samples[None], ArchiveWriter(tmp_path / "x.ark", stream),
+                                                            8000)
     np.testing.assert_array_equal(features.load(), extractor.extract(samples, 8000))
 
 
 def kaldi_deltas(feats, order, window):
-    """The definition, frame by frame, as in Kaldi's DeltaFeatures: scales by convolution, frames clamped to the edges."""
+    """The definition, frame by frame, as in Kaldi's DeltaFeatures: scales by convolution, frames clamped."""
     scales = [[1.0]]
     for _ in range(order):
         old = scales[-1]
@@ -146,7 +165,8 @@ def test_delta_of_a_ramp_is_its_slope_and_splice_clamps():
     np.testing.assert_allclose(deltas[4:-4, 1], 3, rtol=1e-5)
     np.testing.assert_allclose(deltas[4:-4, 2], 0, atol=1e-4)
     feats = np.arange(6, dtype=np.float32).reshape(3, 2)
-    np.testing.assert_array_equal(splice(feats, 1, 2), [[0, 1, 0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 4, 5], [2, 3, 4, 5, 4, 5, 4, 5]])
+    np.testing.assert_array_equal(splice(feats, 1, 2), [[0, 1, 0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 4, 5],
+                                                        [2, 3, 4, 5, 4, 5, 4, 5]])
 
 
 @pytest.fixture
@@ -226,7 +246,8 @@ def test_steps_make_features_and_statistics(tmp_path, run):
     wide = telephone(tmp_path / "wide", conversations=1, rate=16000)
     done = run("steps/make_fbank", "--nj", 1, "--config", config, wide.path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    for words in ("another sampling rate", "sw02001.sph", "sw02001-A", "expected: 8000 Hz", "found:    16000 Hz", "next:"):
+    for words in ("another sampling rate", "sw02001.sph", "sw02001-A", "expected: 8000 Hz", "found:    16000 Hz",
+                  "next:"):
         assert words in done.stderr
     assert not (wide.path / "feats.scp").exists()
 

@@ -12,7 +12,8 @@ from pytorch_nnet.corpus.placement import place_utterances
 from pytorch_nnet.io.errors import RecipeError
 from speech import noise, telephone
 
-FORMATS = {"a.sph": ("NIST", "ULAW"), "b.sph": ("NIST", "PCM_16"), "c.wav": ("WAV", "PCM_16"), "d.flac": ("FLAC", "PCM_16")}
+FORMATS = {"a.sph": ("NIST", "ULAW"), "b.sph": ("NIST", "PCM_16"), "c.wav": ("WAV", "PCM_16"),
+           "d.flac": ("FLAC", "PCM_16")}
 
 
 def tables(folder):
@@ -38,7 +39,8 @@ def test_manifests_are_valid_and_name_the_right_channel(tmp_path, monkeypatch):
     assert [cut.id for cut in cuts] == data.utts
     audio, rate = read_audio(data.wav["sw02001-B"])
     cut = cuts["sw02001-B_000090-000175"]
-    assert cut.channel == 1 and cut.supervisions[0].speaker == "sw02001-B" and cut.supervisions[0].text == "hello sw02001 b"
+    assert cut.channel == 1 and cut.supervisions[0].speaker == "sw02001-B"
+    assert cut.supervisions[0].text == "hello sw02001 b"
     np.testing.assert_array_equal(cut.load_audio()[0], audio[1, 7200:14000])
 
 
@@ -68,7 +70,8 @@ def test_other_recipes_cuts_become_a_data_directory(tmp_path):
 @pytest.mark.parametrize("keep", [-2, 0.9, 0.5])
 def test_audio_cut_short_is_found(tmp_path, name, keep):
     path = tmp_path / name
-    soundfile.write(path, np.stack([noise(2), noise(2, seed=1)], axis=1), 8000, format=FORMATS[name][0], subtype=FORMATS[name][1])
+    soundfile.write(path, np.stack([noise(2), noise(2, seed=1)], axis=1), 8000, format=FORMATS[name][0],
+                    subtype=FORMATS[name][1])
     info = inspect_audio(str(path), sampling_rate=8000)
     assert (info.samples, info.channels, info.sampling_rate) == (16000, 2, 8000)
     content = path.read_bytes()
