@@ -41,13 +41,14 @@ def follow(options, values):
 
 def test_cnn_schedule():
     options = TrainOptions(rate=1.0, decay=0.7, patience=5, min_rate=0.3)
-    values = [3, 2, 2.5, 2.5, 2.5, 2.5, 2.0, 1.0] + [1.0] * 20
+    # Four stale epochs, then a better one: the count starts anew. Equal is not better.
+    values = [3, 2.5, 2.5, 2.6, 2.7, 2.5, 2.0, 2.1, 2.0, 2.0, 2.0, 2.2, 1.0] + [1.0] * 20
     seen = follow(options, values)
-    assert [event for _, event in seen[:8]] == ["best", "best", "", "", "", "", "decay", "best"]  # equal is not better
-    assert [rate for rate, _ in seen[6:8]] == [0.7, 0.7]
-    assert [event for _, event in seen[8:13]] == ["", "", "", "", "decay"]
+    assert [event for _, event in seen[:13]] == ["best", "best", "", "", "", "", "best", "", "", "", "", "decay", "best"]
+    assert [rate for rate, _ in seen[10:13]] == [1.0, 0.7, 0.7]
+    assert [event for _, event in seen[13:18]] == ["", "", "", "", "decay"]
     # 0.7^4 is the first power below 0.3.
-    assert seen[-1] == (0.2401, "decay stop") and len(seen) == 7 + 1 + 15
+    assert seen[-1] == (0.2401, "decay stop") and len(seen) == 13 + 15
 
 
 def test_lstm_schedule_rolls_back():
