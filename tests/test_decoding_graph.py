@@ -64,7 +64,9 @@ def test_hclg_accepts_exactly_the_lexicons_words_in_the_grammars_order(tmp_path)
     grammar = kaldifst.compile("\n".join(lines + ends) + "\n")
     transitions, tree = toy.toy_model()
     disambig = [int(i) for i in (lang / "phones/disambig.int").read_text().split()]
-    hclg = GraphBuilder(transitions, tree, disambig).build(kaldifst.StdVectorFst.read(str(lang / "L_disambig.fst")), grammar)
+    hclg = GraphBuilder(transitions, tree, disambig).build(
+        kaldifst.StdVectorFst.read(str(lang / "L_disambig.fst")), grammar
+    )
 
     allowed = {tuple(s) for s in SENTENCES}
     for length in range(4):
@@ -92,8 +94,11 @@ def test_hclg_accepts_exactly_the_lexicons_words_in_the_grammars_order(tmp_path)
                 sequence += lexicon[word].split() + ["SIL"] * silence
             spoken.setdefault(tuple(sequence), set()).add(sentence)
     for sequence, sentences in spoken.items():
-        for changed in [sequence] + [sequence[:i] + sequence[i + 1:] for i in range(len(sequence))] + [
-                sequence[:i] + ("W",) + sequence[i + 1:] for i in range(len(sequence))]:
+        for changed in (
+            [sequence]
+            + [sequence[:i] + sequence[i + 1 :] for i in range(len(sequence))]
+            + [sequence[:i] + ("W",) + sequence[i + 1 :] for i in range(len(sequence))]
+        ):
             found = accepts(by_phone, [phones[p] for p in changed], "input")
             assert (found.num_states > 0) == (changed in spoken), changed
         for sentence in sentences:
@@ -192,7 +197,9 @@ def test_epsilon_removal_keeps_every_labelling_with_its_words_and_best_cost(fst)
 def test_a_loop_of_epsilons_is_refused():
     arcs = np.array([(0, 1, 0.5, 1), (1, 0, 0.5, 1), (0, 1, 0.5, 0)], dtype=ARC)
     with pytest.raises(RecipeError, match="loop of input epsilons"):
-        K2Graph.from_hclg(FstArrays(0, np.array([0, 0, 1], np.int32), arcs, np.array([np.inf, 0], np.float32)), np.arange(-1, 2), 2)
+        K2Graph.from_hclg(
+            FstArrays(0, np.array([0, 0, 1], np.int32), arcs, np.array([np.inf, 0], np.float32)), np.arange(-1, 2), 2
+        )
 
 
 def test_transition_ids_beyond_the_model_are_refused(tmp_path):
