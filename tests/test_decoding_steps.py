@@ -8,10 +8,10 @@ import pytest
 import toy_language as toy
 
 from pytorch_nnet.corpus.datadir import DataDir
-from pytorch_nnet.decoding.decode import k2_python
+from pytorch_nnet.decoding.decode import account, k2_python
 from pytorch_nnet.decoding.forward import open_scorer, scaled_loglikes
 from pytorch_nnet.decoding.kaldi_decode import KaldiDecoder
-from pytorch_nnet.decoding.lattice import LatticeReader, one_best
+from pytorch_nnet.decoding.lattice import Lattice, LatticeReader, LatticeWriter, one_best
 from pytorch_nnet.decoding.search import SearchOptions, check_loglikes
 from pytorch_nnet.io.archives import write_ark_scp
 from pytorch_nnet.io.errors import RecipeError
@@ -214,6 +214,19 @@ def test_utterances_without_a_path_stop_the_step(run, recipe, graph, tmp_path):
     assert done.returncode == 1 and "too many utterances without a path" in done.stderr and "2 frames" in done.stderr
     assert len((tmp_path / "decode/failed.txt").read_text().splitlines()) == UTTS
     assert not (tmp_path / "decode/num_jobs").exists()
+
+
+def test_an_utterance_that_left_no_trace_is_an_error(recipe, tmp_path):
+    parts = DataDir.load(recipe / "data").split(2)
+    lattice = Lattice.build([0], [1], [1], [0.0], [0.0], [0, 5])
+    for job, part in enumerate(parts, 1):
+        with LatticeWriter(tmp_path / f"lat.{job}.npz") as writer:
+            for utt in part.utts[1:] if job == 2 else part.utts:
+                writer.write(utt, lattice)
+        (tmp_path / f"failed.{job}.txt").write_text("")
+    with pytest.raises(RecipeError, match="neither decoded nor reported") as error:
+        account(tmp_path, parts)
+    assert error.value.id == parts[1].utts[0] and not (tmp_path / "failed.txt").exists()
 
 
 def test_forward_stops_quietly_when_its_reader_dies(run, recipe, tmp_path):

@@ -163,8 +163,8 @@ def reachable(src: np.ndarray, dst: np.ndarray, root: int, size: int) -> np.ndar
     frontier = np.array([root])
     while len(frontier):
         _, rows = expand(offsets[frontier + 1] - offsets[frontier], offsets[frontier])
-        frontier = np.unique(targets[rows])
-        frontier = frontier[~seen[frontier]]
+        fresh = targets[rows]
+        frontier = np.unique(fresh[~seen[fresh]])
         seen[frontier] = True
     return seen
 

@@ -99,7 +99,7 @@ def decode_stream(
             retried += factor > 1
             if lattice is None:
                 failures[utt] = (
-                    f"no path through {len(matrix)} frames reaches a final state, not even with beams {factor} times wider"
+                    f"no path through {len(matrix)} frames reaches a final state, even with beams {factor} times wider"
                 )
                 print(f"{utt}: {failures[utt]}", file=sys.stderr, flush=True)
                 continue

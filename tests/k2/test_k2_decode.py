@@ -32,7 +32,7 @@ def word_loop(seed: int) -> K2Graph:
             if following != 1:
                 rows.append((following, label, 0, rng.uniform(0, 1), following))
                 at, state = state, state + 1
-    rows += [(1, 0, 0, 0.4, 0), (1, 0, 9, 1.1, 0)]  # a filler word 9 between two words
+    rows += [(1, 0, 0, 0.9, 0), (1, 0, 9, 0.4 + seed % 2, 0)]  # nothing, or the filler word 9, between two words
     rows.sort()
     final = np.full(state, np.inf, np.float32)
     final[1] = 0.3
