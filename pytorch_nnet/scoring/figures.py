@@ -16,10 +16,12 @@ def draw(out, exp, systems: Sequence[System]) -> list[str]:
 
     matplotlib.use("Agg")
     names = []
-    curves = {system.display: records for system in systems if (records := read_records(Path(exp) / system.name / "train.jsonl"))}
+    curves = {system.display: records for system in systems
+              if (records := read_records(Path(exp) / system.name / "train.jsonl"))}
     if curves:
         names.append(draw_learning_curves(Path(out) / "learning_curves.png", curves))
-    points = [(system.display, system.fer, system.errors.test.wer) for system in systems if system.fer is not None and system.errors]
+    points = [(system.display, system.fer, system.errors.test.wer) for system in systems
+              if system.fer is not None and system.errors]
     if points:
         names.append(draw_fer_wer(Path(out) / "fer_wer.png", points))
     return names

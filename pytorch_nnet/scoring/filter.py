@@ -6,7 +6,8 @@ A rule file holds a rule a line, in the form of a NIST GLM cut down to context-f
     [laughter] =>               the word does not count
     uh-huh => uh huh            written otherwise
 
-A rule's left side is one or more words; the longest rule that fits at a word is applied, and its result is not rewritten.
+A rule's left side is one or more words; the longest rule that fits at a word is applied, and its result is not
+rewritten.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def read_rules(path) -> Rules:
             left, arrow, right = line.partition("=>")
             words = tuple(left.split())
             if not arrow or not words or words in rules:
-                raise RecipeError("bad scoring rule", file=f"{path}:{number}", expected="<words> => <words or nothing>, each left side once",
+                raise RecipeError("bad scoring rule", file=f"{path}:{number}",
+                                  expected="<words> => <words or nothing>, each left side once",
                                   found=repr(line))
             rules[words] = tuple(right.split())
     return rules

@@ -1,7 +1,7 @@
 """What the paper reports, beside which our tables put theirs.
 
-Source: K. J. Geras et al., "Blending LSTMs into CNNs" (2016, arXiv:1511.06433), Tables 1 and 2 and the text of section 5: FER on a
-held-out hour of Switchboard, WER on the Switchboard part of Hub5'00.
+Source: K. J. Geras et al., "Blending LSTMs into CNNs" (2016, arXiv:1511.06433), Tables 1 and 2 and the text of section
+5: FER on a held-out hour of Switchboard, WER on the Switchboard part of Hub5'00.
 """
 
 from __future__ import annotations

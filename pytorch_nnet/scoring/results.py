@@ -53,7 +53,8 @@ def gather(exp, systems: list[str], *, dev: str, test: str, timing=None) -> list
         name, _, display = entry.partition("=")
         folder = Path(exp) / name
         if not folder.is_dir():
-            raise RecipeError("no such system", file=folder, expected="a directory of a trained system", found="nothing",
+            raise RecipeError("no such system", file=folder, expected="a directory of a trained system",
+                              found="nothing",
                               next="run the earlier stages, or leave it out")
         row = System(name, display or display_name(name))
         row.parameters = count_parameters(folder, row.missing)
@@ -103,7 +104,8 @@ def count_parameters(folder: Path, missing: list[str]) -> int | None:
     if (folder / "info.json").exists():
         return int(read_json(folder / "info.json")["parameters"])
     if (folder / "ensemble.yaml").exists():
-        members = [count_parameters(folder.parent / member, []) for member in load_config(folder / "ensemble.yaml")["members"]]
+        members = [count_parameters(folder.parent / member, [])
+                   for member in load_config(folder / "ensemble.yaml")["members"]]
         if None not in members:
             return sum(members)
     elif (folder / "final.mdl").exists():
@@ -121,5 +123,6 @@ def gather_coverage(exp) -> list[Coverage]:
     rows = []
     for path in sorted(Path(exp).glob("*/meta.json")):
         meta = read_json(path)
-        rows += [Coverage(path.parent.name, row["C"], 100.0 * row["mass"], row["classes"]) for row in meta.get("coverage", ())]
+        rows += [Coverage(path.parent.name, row["C"], 100.0 * row["mass"], row["classes"])
+                 for row in meta.get("coverage", ())]
     return rows

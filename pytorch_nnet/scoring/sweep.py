@@ -27,14 +27,16 @@ class Sweep:
     failed: dict[str, str]
 
 
-def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[float], rules_file=None, nj: int = 1, cmd: str) -> Sweep:
+def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[float], rules_file=None, nj: int = 1,
+          cmd: str) -> Sweep:
     """Writes <decode-dir>/wer_<LMWT>_<WIP> and scoring/<LMWT>.<WIP>.txt, replacing those of an earlier sweep.
 
     Args:
       data: data directory with the reference, text. words_dir: graph or lang directory with words.txt.
       rules_file: scoring rules (scoring.filter) for references and hypotheses; the .txt files hold words as decoded.
     Raises:
-      RecipeError: a reference without a lattice that decoding has not listed as failed, or a lattice without a reference.
+      RecipeError: a reference without a lattice that decoding has not listed as failed, or a lattice without a
+        reference.
     """
     folder = Path(decode_dir)
     archives = int(Path(require_file(folder / "num_jobs", next="decode first (steps/decode)")).read_text())
@@ -42,13 +44,15 @@ def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[f
     symbols = {number: word for word, number in read_symbols(Path(words_dir) / "words.txt").items()}
     rules = read_rules(rules_file) if rules_file else {}
     if not lmwts or not wips or min(lmwts) <= 0:
-        raise RecipeError("nothing to sweep", expected="LM weights above 0 and an insertion penalty", found=f"{list(lmwts)}, {list(wips)}")
+        raise RecipeError("nothing to sweep", expected="LM weights above 0 and an insertion penalty",
+                          found=f"{list(lmwts)}, {list(wips)}")
 
     for old in (*folder.glob("wer_*"), *folder.glob("scoring/*.txt"), *folder.glob("scoring/*.jsonl")):
         old.unlink()
     jobs = min(nj, archives)
     run_jobs(cmd, jobs, log=str(folder / "scoring" / "log" / "best_paths.JOB.log"),
-             command=python_module("pytorch_nnet.scoring.sweep_job", folder, "JOB", jobs, ",".join(map(str, lmwts)), ",".join(map(str, wips))))
+             command=python_module("pytorch_nnet.scoring.sweep_job", folder, "JOB", jobs, ",".join(map(str, lmwts)),
+                                   ",".join(map(str, wips))))
     paths: Paths = {}
     for job in range(1, jobs + 1):
         name = folder / "scoring" / f"paths.{job}.jsonl"
@@ -82,8 +86,10 @@ def read_failed(path: Path) -> dict[str, str]:
 def check_complete(references, paths: Paths, failed: dict[str, str], folder: Path) -> None:
     """Every reference has either a lattice or a reason for its absence, and nothing else was decoded."""
     for what, utts, expected in (
-            ("utterances neither decoded nor listed as failed", references.keys() - paths.keys() - failed.keys(), "a lattice, or a line in failed.txt"),
-            ("decoded utterances without a reference", (paths.keys() | failed.keys()) - references.keys(), "an utterance of the data directory"),
+            ("utterances neither decoded nor listed as failed", references.keys() - paths.keys() - failed.keys(),
+             "a lattice, or a line in failed.txt"),
+            ("decoded utterances without a reference", (paths.keys() | failed.keys()) - references.keys(),
+             "an utterance of the data directory"),
             ("utterances decoded and listed as failed", paths.keys() & failed.keys(), "one or the other")):
         if utts:
             raise RecipeError(what, file=folder, id=min(utts), expected=expected, found=f"{len(utts)} such utterances",

@@ -2,7 +2,8 @@
 
 python -m pytorch_nnet.scoring.sweep_job <decode-dir> <job> <jobs> <lmwts> <wips>    (the last two with commas)
 
-Writes <decode-dir>/scoring/paths.<job>.jsonl, a line an utterance: [utterance, [word-ids of pair 1, ...]], pairs as in `pairs`.
+Writes <decode-dir>/scoring/paths.<job>.jsonl, a line an utterance: [utterance, [word-ids of pair 1, ...]], pairs as in
+`pairs`.
 """
 
 from __future__ import annotations

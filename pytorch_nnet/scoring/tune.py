@@ -15,7 +15,7 @@ NEXT = "steps/score <data> <lang> <decode-dir>"
 
 @dataclass
 class Tuned:
-    """One system's errors: at the pair chosen on dev, and the test set's own best pair (the oracle, for comparison only)."""
+    """One system's errors at the pair chosen on dev, and at the test set's own best pair (for comparison only)."""
 
     pair: Pair
     dev: Counts
@@ -33,7 +33,8 @@ def read_sweep(decode_dir) -> dict[Pair, Counts]:
         if match:
             sweep[float(match[1]), float(match[2])] = read_wer(path)
     if not sweep:
-        raise RecipeError("decoding directory without scores", file=decode_dir, expected="wer_<LMWT>_<WIP> files", found="none", next=NEXT)
+        raise RecipeError("decoding directory without scores", file=decode_dir, expected="wer_<LMWT>_<WIP> files",
+                          found="none", next=NEXT)
     return sweep
 
 
@@ -47,8 +48,10 @@ def tune(dev_dir, test_dir) -> Tuned:
     dev, test = read_sweep(dev_dir), read_sweep(test_dir)
     pair = choose(dev)
     if pair not in test:
-        raise RecipeError("the pair chosen on dev was not scored on test", file=test_dir, id=f"LMWT {pair[0]:g}, WIP {pair[1]:g}",
+        raise RecipeError("the pair chosen on dev was not scored on test", file=test_dir,
+                          id=f"LMWT {pair[0]:g}, WIP {pair[1]:g}",
                           expected="the same sweep on both", found=f"{len(test)} other pairs", next=NEXT)
     best = choose(test)
     weights = sorted({lmwt for lmwt, _ in dev})
-    return Tuned(pair, dev[pair], test[pair], best, test[best], len(weights) > 1 and pair[0] in (weights[0], weights[-1]))
+    at_edge = len(weights) > 1 and pair[0] in (weights[0], weights[-1])
+    return Tuned(pair, dev[pair], test[pair], best, test[best], at_edge)

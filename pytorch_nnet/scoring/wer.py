@@ -44,8 +44,9 @@ class Counts:
 def edits(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[int, int, int]:
     """(insertions, deletions, substitutions) of an alignment with the fewest errors.
 
-    Several alignments may share that number and differ in its parts. As in Kaldi's compute-wer, cell by cell from the left, a
-    substitution or match is taken only if it is strictly better than both others, a deletion only if strictly better than an insertion.
+    Several alignments may share that number and differ in its parts. As in Kaldi's compute-wer, cell by cell from the
+    left, a substitution or match is taken only if it is strictly better than both others, a deletion only if strictly
+    better than an insertion.
     """
     found = kaldialign.edit_distance(reference, hypothesis)
     return found["ins"], found["del"], found["sub"]
@@ -65,7 +66,8 @@ def count_errors(references: Mapping[str, Sequence[str]], hypotheses: Mapping[st
         counts.failed += hypothesis is None
         counts.wrong += hypothesis is None or ins + dels + sub > 0
     if not counts.words:
-        raise RecipeError("no reference words to score against", expected="at least one word", found=f"{counts.sentences} empty sentences")
+        raise RecipeError("no reference words to score against", expected="at least one word",
+                          found=f"{counts.sentences} empty sentences")
     return counts
 
 
@@ -79,16 +81,18 @@ def write_wer(path, counts: Counts, title: str, failed: Mapping[str, str]) -> No
 
 
 def read_wer(path) -> Counts:
-    """Reads a wer file of `write_wer` or of Kaldi's compute-wer. Raises RecipeError if it is none or contradicts itself."""
+    """Reads a wer file, ours or Kaldi's. Raises RecipeError if it is none or contradicts itself."""
     with open(require_file(path), encoding="utf-8") as file:
         content = file.read()
     wer, ser, scored = (line.search(content) for line in (WER_LINE, SER_LINE, SCORED_LINE))
     if not (wer and ser and scored):
-        raise RecipeError("not a wer file", file=path, expected="lines with %WER, %SER and Scored", found=repr(content[:80]),
+        raise RecipeError("not a wer file", file=path, expected="lines with %WER, %SER and Scored",
+                          found=repr(content[:80]),
                           next="steps/score <data> <lang> <decode-dir>")
     errors, words, ins, dels, sub = map(int, wer.groups())
     counts = Counts(words, ins, dels, sub, int(scored[1]), int(ser[1]), int(scored[2]))
     if counts.errors != errors or not words or int(ser[2]) != counts.sentences:
-        raise RecipeError("wer file contradicts itself", file=path, expected="ins + del + sub errors of at least one word", found=wer[0],
+        raise RecipeError("wer file contradicts itself", file=path,
+                          expected="ins + del + sub errors of at least one word", found=wer[0],
                           next="steps/score <data> <lang> <decode-dir>")
     return counts
