@@ -138,3 +138,18 @@ def test_both_libraries_share_their_transducers(order):
             "print('shared', fst.num_states)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "shared 2", done.stderr
+
+
+def test_separate_self_loop_pdfs_survive(tmp_path):
+    """The form of "chain" models: <Tuples>, and another pdf on the self-loop than on the way out."""
+    from pytorch_nnet.io.kaldi_model import HmmState, Topology, Transitions
+
+    topology = Topology(np.array([1], np.int32), np.array([-1, 0], np.int32),
+                        [[HmmState(0, [(0, 0.5), (1, 0.5)], 1), HmmState(-1, [], -1)]])
+    table = Transitions(topology, np.array([[1, 0, 7, 8]], np.int32), np.log(np.array([1, 0.5, 0.5], np.float32)))
+    write_model(tmp_path / "a.mdl", table)
+    again, _ = read_model(tmp_path / "a.mdl")
+    write_model(tmp_path / "b.mdl", again)
+    assert (tmp_path / "a.mdl").read_bytes() == (tmp_path / "b.mdl").read_bytes()
+    assert again.tables()["pdf"].tolist() == [-1, 8, 7] and again.topology.entries == topology.entries
+    assert "<ForwardPdfClass> 0 <SelfLoopPdfClass> 1" in again.topology.text()
