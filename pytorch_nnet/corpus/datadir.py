@@ -49,8 +49,10 @@ class DataDir:
         return dict(sorted(speakers.items(), key=lambda item: item[0].encode()))
 
     @classmethod
-    def load(cls, path, need: Iterable[str] = (), *, allow_pipes: bool = False) -> "DataDir":
+    def load(cls, path, need: Iterable[str] = ()) -> "DataDir":
         """Reads what is there and checks that the tables agree.
+
+        A command in wav.scp is only a name here: `corpus.placement` refuses it before anything would run it.
 
         Args:
           need: files that must exist, such as ("text", "feats.scp").
@@ -64,7 +66,7 @@ class DataDir:
             require_file(path / name, next=f"utils/validate_data_dir {path}")
 
         def table(name: str) -> dict[str, str]:
-            return read_scp(path / name, allow_pipes=allow_pipes) if (path / name).exists() else {}
+            return read_scp(path / name, allow_pipes=name == "wav.scp") if (path / name).exists() else {}
 
         data = cls(path, table("utt2spk"))
         data.text = read_text(path / "text") if (path / "text").exists() else {}
@@ -74,7 +76,8 @@ class DataDir:
             recording, start, end = value.split()
             data.segments[utt] = Segment(recording, float(start), float(end))
             if not 0 <= float(start) < float(end):
-                raise RecipeError("bad segment times", file=path / "segments", id=utt, expected="0 <= start < end", found=value)
+                raise RecipeError("bad segment times", file=path / "segments", id=utt, expected="0 <= start < end", found=value,
+                                  next=f"correct the times, or remove the line and call utils/fix_data_dir {path}")
         for recording, value in table("reco2file_and_channel").items():
             name, channel = value.split()
             data.channel[recording] = (name, channel)
@@ -83,17 +86,21 @@ class DataDir:
 
     def check_agreement(self) -> None:
         """Raises RecipeError where two tables do not hold the same ids, or a speaker id is no prefix of its utterance's."""
-        for name, table in (("text", self.text), ("segments", self.segments), ("feats.scp", self.feats)):
-            if table and table.keys() != self.utt2spk.keys():
-                missing = sorted(self.utt2spk.keys() - table.keys())
-                surplus = sorted(table.keys() - self.utt2spk.keys())
+        utts, speakers = self.utt2spk.keys(), set(self.utt2spk.values())
+        for name, table, ids in (("text", self.text, utts), ("segments", self.segments, utts), ("feats.scp", self.feats, utts),
+                                 ("utt2num_frames", self.num_frames, utts), ("cmvn.scp", self.cmvn, speakers),
+                                 ("wav.scp", {} if self.segments else self.wav, utts)):
+            if table and table.keys() != ids:
+                missing = sorted(ids - table.keys())
+                surplus = sorted(table.keys() - ids)
                 raise RecipeError(f"utt2spk and {name} disagree", file=self.path / name, id=(missing or surplus)[0],
-                                  expected=f"the {len(self.utt2spk)} utterances of utt2spk",
+                                  expected=f"the {len(ids)} {'speakers' if ids is speakers else 'utterances'} of utt2spk",
                                   found=f"{len(missing)} missing, {len(surplus)} unknown", next=f"utils/fix_data_dir {self.path}")
         for utt, segment in self.segments.items():
             if self.wav and segment.recording not in self.wav:
                 raise RecipeError("segment of an unknown recording", file=self.path / "segments", id=utt,
-                                  expected="a recording of wav.scp", found=segment.recording)
+                                  expected="a recording of wav.scp", found=segment.recording,
+                                  next=f"utils/fix_data_dir {self.path}")
         for utt, speaker in self.utt2spk.items():
             if not utt.startswith(speaker):
                 raise RecipeError("speaker id is not a prefix of the utterance id", file=self.path / "utt2spk", id=utt,

@@ -127,12 +127,12 @@ def remove_epsilons(arcs: Arcs, start: int, sequences: WordSequences) -> Arcs:
     backwards = (entering[closure.src] < leaving[closure.dst]) & (closure.src != start)
     into_leaving = closure.take(np.flatnonzero(~backwards))
     into_entering = closure.take(np.flatnonzero(backwards))
+    # Suffixes go onto arcs that have their prefixes already: an arc may need both.
     i, j = pairs_meeting(into_leaving.dst, solid.src)
-    parts = [solid, into_leaving.take(i).followed_by(solid.take(j), sequences)]
-    by_dst = solid.take(np.argsort(solid.dst, kind="stable"))
+    prefixed = Arcs.stack([solid, into_leaving.take(i).followed_by(solid.take(j), sequences)]).best()
+    by_dst = prefixed.take(np.argsort(prefixed.dst, kind="stable"))
     i, j = pairs_meeting(into_entering.src, by_dst.dst)
-    parts.append(by_dst.take(j).followed_by(into_entering.take(i), sequences))
-    return Arcs.stack(parts).best()
+    return Arcs.stack([prefixed, by_dst.take(j).followed_by(into_entering.take(i), sequences)]).best()
 
 
 def reachable(src: np.ndarray, dst: np.ndarray, root: int, size: int) -> np.ndarray:

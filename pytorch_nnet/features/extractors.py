@@ -46,7 +46,7 @@ class _Extractor(FeatureExtractor):
 class RootFbank(_Extractor):
     """31-channel mel filterbank with the 10th root."""
 
-    name = "root-fbank"
+    name = FbankConfig.feature_type
     config_type = FbankConfig
     function = staticmethod(fbank)
 
@@ -55,11 +55,6 @@ class RootFbank(_Extractor):
 class KaldiMfcc(_Extractor):
     """13 cepstra as Kaldi computes them with --use-energy=false --dither=0."""
 
-    name = "kaldi-compatible-mfcc"
+    name = MfccConfig.feature_type
     config_type = MfccConfig
     function = staticmethod(mfcc)
-
-
-def make_extractor(config: FbankConfig | MfccConfig) -> FeatureExtractor:
-    """The registered extractor for a configuration."""
-    return (RootFbank if isinstance(config, FbankConfig) else KaldiMfcc)(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ FLOOR = np.finfo(np.float32).eps
 class MfccConfig(FrontendConfig):
     """Options of steps/make_mfcc that decide the features."""
 
+    feature_type: ClassVar[str] = "kaldi-compatible-mfcc"  # the extractor's name in Lhotse
     num_ceps: int = option(13, "cepstral coefficients, C0 included")
     cepstral_lifter: float = option(22.0, "Q of the liftering 1 + Q/2 sin(pi k / Q); 0 for none")
 

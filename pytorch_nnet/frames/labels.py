@@ -54,9 +54,10 @@ def make_frame_store(data, ali_dir, store, *, norm_means: bool, norm_vars: bool,
     model = AcousticModel.load(ali_dir)
     labels = pdf_labels(read_alignments(ali_dir), model.pdf_of, ali_dir)
     label_map = label_map_hash(Path(ali_dir, "tree").read_bytes(), model.pdf_of)
-    reader = FeatureReader(data, norm_means=norm_means, norm_vars=norm_vars)
+    cmvn = {"norm_means": norm_means, "norm_vars": norm_vars}
+    reader = FeatureReader(data, cmvn)
     result = write_frame_store(store, join(reader, labels, data, ali_dir, dropped_list), num_classes=model.num_pdfs,
-                               label_map=label_map, cmvn={"norm_means": norm_means, "norm_vars": norm_vars})
+                               label_map=label_map, cmvn=cmvn)
     if Path(data, "cuts.jsonl.gz").exists():
         publish_labels(data, {utt: labels[utt] for utt in result.utts})
     return result

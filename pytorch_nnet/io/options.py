@@ -37,11 +37,13 @@ def option(default: Any, help: str) -> Any:
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def parse(cls: type[T], argv: Sequence[str], usage: str, nargs: int | tuple[int, int] | None = None) -> tuple[T, list[str]]:
+def parse(cls: type[T], argv: Sequence[str], usage: str, nargs: int | tuple[int, int] | None = None, *,
+          flags: Sequence[str] = ()) -> tuple[T, list[str]]:
     """Parses `argv` into an instance of `cls` and the positional arguments.
 
     Args:
       nargs: number of positional arguments, or (least, most); None accepts any number.
+      flags: names of boolean options that stand alone, where Kaldi's script has them so (validate_data_dir --no-text).
     Raises:
       RecipeError: unknown option, bad value. Exits 0 on --help and 1 on a wrong number of arguments, with the usage.
     """
@@ -61,7 +63,9 @@ def parse(cls: type[T], argv: Sequence[str], usage: str, nargs: int | tuple[int,
             positional.append(word)
             continue
         name, equals, value = word[2:].partition("=")
-        if not equals:
+        if not equals and name.replace("-", "_") in flags and queue[:1] not in (["true"], ["false"]):
+            value = "true"
+        elif not equals:
             if not queue:
                 raise RecipeError("option without a value", id=word, next="call again with --help")
             value = queue.pop(0)

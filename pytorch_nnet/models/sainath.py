@@ -7,7 +7,7 @@ At the paper's widths (324, 324; 4 x 2048; 9000 classes): 74.68 M parameters.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn, relu
+from torch import Tensor, channels_last, nn, relu
 from torch.nn.functional import max_pool2d
 
 from .layers import Head, he_
@@ -26,13 +26,13 @@ class SainathCnn(nn.Module):
         self.convolution2 = he_(nn.Conv2d(first, second, KERNEL))
         self.steps = window - 2 * (KERNEL - 1)  # columns of time that one window's head sees
         self.head = Head(second * self.steps * ((dim - KERNEL + 1) // POOL - KERNEL + 1), hidden, num_classes)
+        self.to(memory_format=channels_last)
 
     def convolve(self, x: Tensor) -> Tensor:
         """(B, T, dim) -> (B, T - 12, channels * mel): time first, so that consecutive windows are overlapping slices."""
-        x = x.unsqueeze(-1).permute(0, 3, 1, 2)  # channels_last memory
-        x = max_pool2d(relu(self.convolution1(x)), (1, POOL))
+        x = max_pool2d(relu(self.convolution1(x.unsqueeze(1))), (1, POOL))
         x = relu(self.convolution2(x))
-        return x.permute(0, 2, 1, 3).flatten(2)
+        return x.permute(0, 2, 1, 3).flatten(2).contiguous()
 
     def forward(self, windows: Tensor) -> Tensor:
         """windows (B, window, dim) -> logits (B, num_classes)."""

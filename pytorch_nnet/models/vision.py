@@ -7,7 +7,7 @@ time 41-39-37-18-9-4, mel 31-29-27-13-6-3. At the paper's widths (96, 192, 384; 
 
 from __future__ import annotations
 
-from torch import Tensor, nn, relu
+from torch import Tensor, channels_last, nn, relu
 from torch.nn.functional import max_pool2d
 
 from .layers import Head, he_
@@ -30,11 +30,11 @@ class VisionCnn(nn.Module):
                 inputs, height, width = outputs, height - 2 + 2 * padding, width - 2 + 2 * padding
             height, width = height // 2, width // 2
         self.head = Head(inputs * height * width, hidden, num_classes)
+        self.to(memory_format=channels_last)  # the layout that CPU and tensor-core convolutions work in
 
     def forward(self, windows: Tensor) -> Tensor:
         """windows (B, window, dim) -> logits (B, num_classes)."""
-        # With one channel this is already channels_last memory, which the convolutions then keep: twice as fast on CPUs.
-        x = windows.unsqueeze(-1).permute(0, 3, 1, 2)
+        x = windows.unsqueeze(1)
         layers = iter(self.convolutions)
         for convolutions in BLOCKS:
             for _ in range(convolutions):

@@ -46,6 +46,9 @@ class Trainer:
         check_stores(train, dev)
         torch.set_num_threads(options.threads)
         torch.set_float32_matmul_precision(options.matmul_precision)
+        if options.device.startswith("cuda") and not torch.cuda.is_available():
+            raise RecipeError("no GPU that torch can use", id="device", expected="cuda", found="none",
+                              next="--device cpu; at the paper's sizes that takes weeks, --preset mini minutes")
         self.device = torch.device(options.device)
         self.soft = SoftLabelStore.open(options.soft_labels) if options.soft_labels else None
         if self.soft:

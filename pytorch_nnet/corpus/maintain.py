@@ -1,0 +1,208 @@
+"""Upkeep of data directories: validate, fix, copy, subset, split.
+
+After Kaldi's utils/validate_data_dir.sh, fix_data_dir.sh, copy_data_dir.sh, subset_data_dir.sh and split_data.sh.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+from typing import Container, Iterator, Mapping
+
+from ..io.archives import read_scp, refuse_pipe
+from ..io.errors import RecipeError, require_file
+from ..io.publish import publish, publish_folder
+from .datadir import DataDir, write_table
+
+CUTS = "cuts.jsonl.gz"
+BY_UTTERANCE = ("text", "segments", "feats.scp", "utt2num_frames")
+BY_RECORDING = ("wav.scp", "reco2file_and_channel")
+# Files beside the tables that belong to a test set's scoring.
+SCORING = ("stm", "glm")
+
+
+def validate_data_dir(path, *, text: bool = True, feats: bool = True, wav: bool = True,
+                      allow_pipes: bool = False) -> DataDir:
+    """Checks a data directory as every later step wants it; returns it.
+
+    Args:
+      text, feats, wav: whether text, feats.scp and wav.scp must be there.
+    Raises:
+      RecipeError: the first thing that is wrong.
+    """
+    need = ["spk2utt"] + ["text"] * text + ["feats.scp", "utt2num_frames"] * feats + ["wav.scp"] * wav
+    data = DataDir.load(path, need=need)
+    mend = f"utils/fix_data_dir {data.path}"
+    for recording, source in data.wav.items():
+        refuse_pipe(source, file=data.path / "wav.scp", id=recording, allow=allow_pipes)
+    known = {speaker: utts.split() for speaker, utts in read_scp(data.path / "spk2utt").items()}
+    if known != data.spk2utt:
+        wrong = next(s for s in sorted(known.keys() | data.spk2utt.keys()) if known.get(s) != data.spk2utt.get(s))
+        raise RecipeError("spk2utt is not the inverse of utt2spk", file=data.path / "spk2utt", id=wrong,
+                          expected=f"{len(data.spk2utt.get(wrong, []))} utterances",
+                          found=f"{len(known.get(wrong, []))}", next=mend)
+    previous = ""
+    for utt, speaker in data.utt2spk.items():
+        if speaker.encode() < previous.encode():
+            raise RecipeError("speakers are not in C order where utterances are", file=data.path / "utt2spk", id=utt,
+                              expected=f"a speaker from '{previous}' on", found=speaker,
+                              next="make the speaker a prefix of its utterance ids, followed by '-'")
+        previous = speaker
+    if (data.path / CUTS).exists():
+        ids = [utt for utt, _ in read_cut_lines(data.path / CUTS)]
+        if ids != data.utts:
+            wrong = next(iter(sorted(set(ids) ^ set(data.utts))), ids[0] if ids else None)
+            raise RecipeError(f"utt2spk and {CUTS} disagree", file=data.path / CUTS, id=wrong,
+                              expected=f"the {len(data.utts)} utterances of utt2spk, in C order",
+                              found=f"{len(ids)} cuts", next=mend)
+    return data
+
+
+def read_cut_lines(path) -> Iterator[tuple[str, str]]:
+    """Yields (id, JSON line) of a Lhotse cut manifest, without Lhotse."""
+    with gzip.open(require_file(path), "rt", encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)["id"], line
+
+
+def filter_cuts(source, target, keep: Container[str]) -> None:
+    """Publishes the cuts of `source` whose ids are in `keep`, in the same order; same content, same bytes."""
+    lines = [line for utt, line in read_cut_lines(source) if utt in keep]
+    with publish(target, "wb") as packed, gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:
+        file.writelines(line.encode() for line in lines)
+
+
+def read_raw(path: Path) -> dict[str, str]:
+    """Reads 'key value' lines in any order into a table in C order; a value may be empty.
+
+    Raises:
+      RecipeError: one key with two values: no order of lines could say which is right.
+    """
+    table: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        key, _, value = line.strip().partition(" ")
+        if table.setdefault(key, value.strip()) != value.strip():
+            raise RecipeError("one id with two values", file=f"{path}:{number}", id=key, expected=table[key],
+                              found=value.strip(),
+                              next="remove the wrong line")
+    return dict(sorted(table.items(), key=lambda item: item[0].encode()))
+
+
+def fix_data_dir(path) -> dict[str, str]:
+    """Sorts every table in C order, drops what is not in all of them, and rebuilds spk2utt.
+
+    What a file held before is kept in .backup/. Returns the dropped utterances with the reason for each.
+    Raises:
+      RecipeError: an id with two values, or nothing left.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise RecipeError("no such data directory", file=path)
+    require_file(path / "utt2spk")
+    tables = {name: read_raw(path / name) for name in ("utt2spk", *BY_UTTERANCE, *BY_RECORDING, "cmvn.scp")
+              if (path / name).exists()}
+    utt2spk = tables["utt2spk"]
+    dropped = {utt: "empty in utt2spk" for utt, speaker in utt2spk.items() if not speaker}
+    for name in BY_UTTERANCE:
+        if name in tables:
+            dropped |= {utt: f"not in {name}" for utt in utt2spk.keys() - tables[name].keys()}
+            dropped |= {utt: f"empty in {name}" for utt, value in tables[name].items() if not value}
+            dropped |= {utt: "not in utt2spk" for utt in tables[name].keys() - utt2spk.keys()}
+    recording = {utt: value.split()[0] for utt, value in tables["segments"].items() if value} if "segments" in tables \
+        else {utt: utt for utt in utt2spk}
+    for name in BY_RECORDING:
+        if name in tables:
+            dropped |= {utt: f"recording {r} not in {name}" for utt, r in recording.items() if not tables[name].get(r)}
+    utts = [utt for utt in utt2spk if utt not in dropped]
+    if not utts:
+        reason = next(iter(sorted(dropped.items())))
+        raise RecipeError("no utterance is in all tables", file=path, id=reason[0], expected="at least one",
+                          found=reason[1])
+
+    keep = {**dict.fromkeys(("utt2spk", *BY_UTTERANCE), set(utts)),
+            **dict.fromkeys(BY_RECORDING, {recording[utt] for utt in utts}),
+            "cmvn.scp": {utt2spk[utt] for utt in utts}}
+    fixed = {name: {key: value for key, value in table.items() if key in keep[name]} for name, table in tables.items()}
+    fixed["spk2utt"] = {s: " ".join(u) for s, u in DataDir(path, fixed["utt2spk"]).spk2utt.items()}
+    for name, table in fixed.items():
+        replace_table(path / name, table)
+    if "cmvn.scp" in fixed and fixed["cmvn.scp"].keys() != keep["cmvn.scp"]:
+        back_up(path / "cmvn.scp")
+        (path / "cmvn.scp").unlink()  # statistics are missing for some speakers: all are computed again
+    if (path / CUTS).exists():
+        back_up(path / CUTS)
+        filter_cuts(path / CUTS, path / CUTS, set(utts))
+    return dict(sorted(dropped.items(), key=lambda item: item[0].encode()))
+
+
+def back_up(path: Path) -> None:
+    """Copies a file into .backup/ beside it."""
+    (path.parent / ".backup").mkdir(exist_ok=True)
+    shutil.copy2(path, path.parent / ".backup" / path.name)
+
+
+def replace_table(path: Path, table: Mapping[str, str]) -> None:
+    """Writes a table over a file, unless it holds just that already; the older content goes to .backup/."""
+    content = "".join(f"{key} {value}\n" for key, value in table.items())
+    if path.exists():
+        if path.read_text(encoding="utf-8") == content:
+            return
+        back_up(path)
+    write_table(path, table)
+
+
+def copy_data_dir(source, target) -> DataDir:
+    """Publishes a copy without features, statistics and cuts, ready for other features; `target` is replaced."""
+    data = DataDir.load(source)
+    data.feats, data.cmvn, data.num_frames = {}, {}, {}
+    return publish_data_dir(data, Path(source), target)
+
+
+def publish_data_dir(data: DataDir, source: Path, target) -> DataDir:
+    """Publishes `data` and the scoring files of `source` as the folder `target`; what was there is replaced."""
+    if Path(target).resolve() == source.resolve():
+        raise RecipeError("source and target are one folder", file=target, expected="two folders", found="one")
+    with publish_folder(target) as folder:
+        data.write(folder)
+        for name in SCORING:
+            if (source / name).exists():
+                shutil.copy2(source / name, folder / name)
+        if data.feats and (source / CUTS).exists():
+            filter_cuts(source / CUTS, folder / CUTS, data.utt2spk)
+    data.path = Path(target)
+    return data
+
+
+def subset_data_dir(source, count: int, target, *, shortest: bool = False, first: bool = False) -> DataDir:
+    """Publishes `count` utterances as a new data directory; the features stay where they are.
+
+    Args:
+      shortest: the shortest ones, by utt2num_frames (for a monophone's flat start). first: the first ones.
+        Neither: spread evenly over the list, which is over the speakers.
+    """
+    data = DataDir.load(source, need=("utt2num_frames",) if shortest else ())
+    if not 0 < count <= len(data.utts):
+        raise RecipeError("not that many utterances", file=source, expected=f"1 to {len(data.utts)}", found=count)
+    if shortest:
+        chosen = sorted(data.utts, key=lambda utt: (data.num_frames[utt], utt.encode()))[:count]
+    elif first:
+        chosen = data.utts[:count]
+    else:
+        chosen = [data.utts[k * len(data.utts) // count] for k in range(count)]
+    return publish_data_dir(data.subset(chosen), Path(source), target)
+
+
+def split_data_dir(path, jobs: int) -> Path:
+    """Publishes `split<jobs>/1` .. `split<jobs>/<jobs>` in a data directory, speakers whole; returns the folder."""
+    data = DataDir.load(path)
+    target = data.path / f"split{jobs}"
+    with publish_folder(target) as folder:
+        for job, part in enumerate(data.split(jobs), 1):
+            part.write(folder / str(job))
+            if (data.path / CUTS).exists():
+                filter_cuts(data.path / CUTS, folder / str(job) / CUTS, part.utt2spk)
+    return target
