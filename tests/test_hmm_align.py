@@ -95,8 +95,13 @@ def test_too_short_is_no_alignment(system):
     for frames, possible in ((0, False), (11, False), (12, True)):
         feats = np.zeros((frames, DIM), np.float32)
         assert (aligner.with_gaussians("u", weighted(graph.copy(), model), feats) is not None) == possible
-        assert (equal_alignment(graph, frames) is not None) == possible
-    assert len(equal_alignment(graph, 57)) == 57
+        assert (equal_alignment("u", graph, frames) is not None) == possible
+    assert len(equal_alignment("u", graph, 57)) == 57
+    silent = [lang.id2phone[model.phone_of[equal_alignment(f"u{i}", graph, 57)[0]]] == "SIL" for i in range(40)]
+    assert 5 < sum(silent) < 35  # drawn anew for every utterance
+    chosen = equal_alignment("u", graph, 57, lambda path: lang.id2phone[model.phone_of[path[-1]]] == "SIL")
+    assert lang.id2phone[model.phone_of[chosen[-1]]] == "SIL" and len(chosen) == 57
+    assert len(equal_alignment("u", graph, 57, lambda path: False)) == 57
 
 
 def test_beams_that_make_no_sense_are_refused(system):
@@ -149,7 +154,7 @@ def test_conversion_follows_the_new_tree(system):
 
 def test_broken_alignments_are_refused(system):
     lang, model, compiler = system
-    path = equal_alignment(compiler.compile("u", ["one"]), 40)
+    path = equal_alignment("u", compiler.compile("u", ["one"]), 40)
     middle = phone_segments(path, model.table).starts[1]
     with pytest.raises(RecipeError, match="whole phones"):
         phone_segments(path[:middle + 1], model.table, "u")

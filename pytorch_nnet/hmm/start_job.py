@@ -31,7 +31,8 @@ def main(argv: list[str]) -> None:
     options, _ = parse(StartOptions, argv, __doc__, nargs=0)
     part = options.part()
     model = AcousticModel.load(options.dir, options.model)
-    compiler = GraphCompiler(model, LangDir(options.lang))
+    lang = LangDir(options.lang)
+    compiler = GraphCompiler(model, lang)
     lengths = part.num_frames or {utt: len(feats) for utt, feats in model.features.reader(part)}
     convert, old = None, {}
     if options.ali_dir:
@@ -39,13 +40,17 @@ def main(argv: list[str]) -> None:
         old = read_alignments(options.ali_dir)
     alignments, failures = {}, Failures()
 
+    def silent_ends(path) -> bool:
+        """Utterances are cut with silence at both ends; a start that knows this ends in a better model."""
+        return all(model.phone_of[path[end]] == lang.optional_silence for end in (0, -1))
+
     def graphs():
         for utt in track(part.utts, "compile graphs"):
             graph = compiler.compile(utt, part.text[utt])
             yield utt, graph
             failures.tried += 1
             if convert is None:
-                path = equal_alignment(graph, lengths[utt])
+                path = equal_alignment(utt, graph, lengths[utt], silent_ends)
             else:
                 path = convert(old[utt], utt) if utt in old else None
             if path is not None:
