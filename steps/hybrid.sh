@@ -136,7 +136,9 @@ if begin 9 "graphs, decoding of every system with $decoder"; then
 fi
 
 if begin 10 "tables and figures"; then
-  once --out exp/timing -- steps/time_nnets exp/frames_dev exp/timing dnn $nets ens_lstm_cnn
+  models=()
+  for name in dnn $nets ens_lstm_cnn ens_2lstm ens_2lstm_cnn; do models+=("exp/$name"); done
+  once --out exp/timing -- steps/time_nnets exp/timing/timing.json exp/frames_dev "${models[@]}"
   decoded=()
   for name in $systems; do decoded+=(--in "exp/$name/decode_dev" --in "exp/$name/decode_$test_set"); done
   once "${decoded[@]}" --out exp/results -- \

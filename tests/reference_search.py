@@ -35,14 +35,28 @@ def viterbi(arcs, start, finals, loglikes):
                 if label > 0 and cost + extra - row[label - 1] < reached.get(dst, (math.inf,))[0]:
                     reached[dst] = cost + extra - float(row[label - 1]), said + words
         best = close(reached)
-    return min(((cost + extra, said + words) for state, (cost, said) in best.items() for extra, words in finals.get(state, [])),
-               default=(math.inf, ()))
+    return min(
+        (
+            (cost + extra, said + words)
+            for state, (cost, said) in best.items()
+            for extra, words in finals.get(state, [])
+        ),
+        default=(math.inf, ()),
+    )
 
 
 def graph_rows(fst, pdf_of=None):
     """FstArrays as the arguments `arcs, start, finals` of `viterbi`."""
-    arcs = [(int(s), int(a["dst"]), int(pdf_of[a["ilabel"]] + 1 if pdf_of is not None and a["ilabel"] else a["ilabel"]),
-             (int(a["olabel"]),) if a["olabel"] else (), float(a["cost"])) for s, a in zip(fst.src, fst.arcs)]
+    arcs = [
+        (
+            int(s),
+            int(a["dst"]),
+            int(pdf_of[a["ilabel"]] + 1 if pdf_of is not None and a["ilabel"] else a["ilabel"]),
+            (int(a["olabel"]),) if a["olabel"] else (),
+            float(a["cost"]),
+        )
+        for s, a in zip(fst.src, fst.arcs)
+    ]
     return arcs, fst.start, {s: [(float(c), ())] for s, c in enumerate(fst.final) if math.isfinite(c)}
 
 

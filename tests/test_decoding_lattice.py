@@ -82,8 +82,14 @@ def test_archive_round_trip_is_exact_and_repeatable(tmp_path):
     made = {}
     for number in range(3):
         size = 5 + number
-        made[f"spk-A_{number}"] = Lattice.build(np.arange(size), np.arange(1, size + 1), rng.integers(0, 4, size),
-                                               rng.normal(size=size), rng.normal(size=size), np.arange(size + 1))
+        made[f"spk-A_{number}"] = Lattice.build(
+            np.arange(size),
+            np.arange(1, size + 1),
+            rng.integers(0, 4, size),
+            rng.normal(size=size),
+            rng.normal(size=size),
+            np.arange(size + 1),
+        )
     for name in ("a.npz", "b.npz"):
         with LatticeWriter(tmp_path / name) as writer:
             for utt, lattice in made.items():

@@ -8,10 +8,10 @@ import pytest
 import toy_language as toy
 
 from pytorch_nnet.corpus.datadir import DataDir
-from pytorch_nnet.decoding.decode import k2_python
+from pytorch_nnet.decoding.decode import account, k2_python
 from pytorch_nnet.decoding.forward import open_scorer, scaled_loglikes
 from pytorch_nnet.decoding.kaldi_decode import KaldiDecoder
-from pytorch_nnet.decoding.lattice import LatticeReader, one_best
+from pytorch_nnet.decoding.lattice import Lattice, LatticeReader, LatticeWriter, one_best
 from pytorch_nnet.decoding.search import SearchOptions, check_loglikes
 from pytorch_nnet.io.archives import write_ark_scp
 from pytorch_nnet.io.errors import RecipeError
@@ -21,7 +21,8 @@ DIM, UTTS = 6, 12
 
 
 def triphone_model():
-    """Three states a phone, each split by whether the left neighbour is W or X, the last also by whether the right one is silence."""
+    """Three states a phone, each split by whether the left neighbour is W or X, the last also by whether the right one
+    is silence."""
     from pytorch_nnet.hmm.gmm import gaussians_from_moments
     from pytorch_nnet.hmm.model import AcousticModel, FeatureOptions
     from pytorch_nnet.io.kaldi_model import HmmState, Topology
@@ -31,16 +32,23 @@ def triphone_model():
     pdfs = iter(range(1000))
     branches = [None]
     for phone in range(1, count + 1):
-        states = [Leaf(next(pdfs)) if phone == 1 else Split(0, (2, 3), Leaf(next(pdfs)), Leaf(next(pdfs))) for _ in range(2)]
+        states = [
+            Leaf(next(pdfs)) if phone == 1 else Split(0, (2, 3), Leaf(next(pdfs)), Leaf(next(pdfs))) for _ in range(2)
+        ]
         right = Split(2, (0, 1), Leaf(next(pdfs)), Leaf(next(pdfs)))
         branches.append(Table(PDF_CLASS, [*states, right]))
     tree = Tree(3, 1, Table(1, branches))
     states = [HmmState(i, [(i, p), (i + 1, 1 - p)]) for i, p in enumerate((0.75, 0.6, 0.5))] + [HmmState(-1, [])]
     phones = np.arange(1, count + 1, dtype=np.int32)
-    model = AcousticModel.create(Topology(phones, np.array([-1] + [0] * count, np.int32), [states]), tree,
-                                 FeatureOptions(norm_means=False, deltas=False))
+    model = AcousticModel.create(
+        Topology(phones, np.array([-1] + [0] * count, np.int32), [states]),
+        tree,
+        FeatureOptions(norm_means=False, deltas=False),
+    )
     means = np.random.default_rng(5).normal(size=(tree.num_pdfs, DIM), scale=3)
-    return model.replaced(gmm=gaussians_from_moments(np.ones(len(means)), means, np.ones(means.shape), np.arange(len(means) + 1))), means
+    return model.replaced(
+        gmm=gaussians_from_moments(np.ones(len(means)), means, np.ones(means.shape), np.arange(len(means) + 1))
+    ), means
 
 
 def speak(model, means, rng):
@@ -48,7 +56,7 @@ def speak(model, means, rng):
     words = [toy.LEXICON[i][0] for i in rng.integers(0, len(toy.LEXICON), rng.integers(1, 4))]
     words = ["bat" if word == "bad" else word for word in words]  # homophones: the grammar would have to choose
     phones = [0, 1, *(1 + toy.PHONES.index(p) for word in words for p in dict(toy.LEXICON)[word].split()), 1, 0]
-    pdfs = [model.tree_map.pdf(phones[i - 1:i + 2], state) for i in range(1, len(phones) - 1) for state in range(3)]
+    pdfs = [model.tree_map.pdf(phones[i - 1 : i + 2], state) for i in range(1, len(phones) - 1) for state in range(3)]
     track = np.repeat(pdfs, rng.integers(1, 5, len(pdfs)))
     return words, (means[track] + rng.normal(size=(len(track), DIM))).astype(np.float32)
 
@@ -63,8 +71,12 @@ def recipe(tmp_path_factory):
     rng = np.random.default_rng(0)
     spoken = {f"s{i % 3}_{i:02d}": speak(model, means, rng) for i in range(UTTS)}
     spoken = dict(sorted(spoken.items()))
-    write_ark_scp(root / "data/feats.ark", root / "data/feats.scp", ((utt, feats) for utt, (_, feats) in spoken.items()))
-    DataDir(root / "data", {utt: utt.split("_")[0] for utt in spoken}, {utt: words for utt, (words, _) in spoken.items()}).write()
+    write_ark_scp(
+        root / "data/feats.ark", root / "data/feats.scp", ((utt, feats) for utt, (_, feats) in spoken.items())
+    )
+    DataDir(
+        root / "data", {utt: utt.split("_")[0] for utt in spoken}, {utt: words for utt, (words, _) in spoken.items()}
+    ).write()
     return root
 
 
@@ -86,7 +98,9 @@ def has_k2():
 
 def hypotheses(folder, acwt):
     """{utt: (words, cost)} of a decode directory."""
-    words = {int(i): w for w, i in (line.split() for line in (folder.parent / "graph/words.txt").read_text().splitlines())}
+    words = {
+        int(i): w for w, i in (line.split() for line in (folder.parent / "graph/words.txt").read_text().splitlines())
+    }
     found = {}
     for job in range(1, int((folder / "num_jobs").read_text()) + 1):
         for utt, lattice in LatticeReader(folder / f"lat.{job}.npz"):
@@ -114,8 +128,22 @@ def test_mkgraph_names_a_missing_grammar(run, recipe, tmp_path):
 def test_kaldi_decoder_finds_what_was_said_whatever_nj(run, recipe, graph):
     data = DataDir.load(recipe / "data")
     for nj in (1, 3):
-        done = run("steps/decode", "--nj", nj, "--decoder", "kaldi", "--acwt", 0.3, "--skip-scoring", "true", "exp/tri/graph", "data",
-                   f"exp/tri/decode_kaldi{nj}", cwd=recipe, K2_PYTHON="/nonexistent")
+        done = run(
+            "steps/decode",
+            "--nj",
+            nj,
+            "--decoder",
+            "kaldi",
+            "--acwt",
+            0.3,
+            "--skip-scoring",
+            "true",
+            "exp/tri/graph",
+            "data",
+            f"exp/tri/decode_kaldi{nj}",
+            cwd=recipe,
+            K2_PYTHON="/nonexistent",
+        )
         assert done.returncode == 0, done.stderr
     one, three = (hypotheses(recipe / f"exp/tri/decode_kaldi{nj}", 0.3) for nj in (1, 3))
     assert one == three
@@ -126,8 +154,23 @@ def test_kaldi_decoder_finds_what_was_said_whatever_nj(run, recipe, graph):
 def test_k2_and_kaldi_decoders_agree_on_words_and_costs(run, recipe, graph, has_k2):
     found = {}
     for decoder in ("k2", "kaldi"):
-        done = run("steps/decode", "--nj", 2, "--decoder", decoder, "--acwt", 0.05, "--beam", 30, "--skip-scoring", "true",
-                   "exp/tri/graph", "data", f"exp/tri/decode_{decoder}", cwd=recipe)
+        done = run(
+            "steps/decode",
+            "--nj",
+            2,
+            "--decoder",
+            decoder,
+            "--acwt",
+            0.05,
+            "--beam",
+            30,
+            "--skip-scoring",
+            "true",
+            "exp/tri/graph",
+            "data",
+            f"exp/tri/decode_{decoder}",
+            cwd=recipe,
+        )
         assert done.returncode == 0, done.stderr
         found[decoder] = hypotheses(recipe / f"exp/tri/decode_{decoder}", 0.05)
     assert found["k2"].keys() == found["kaldi"].keys() and len(found["k2"]) == UTTS
@@ -138,7 +181,16 @@ def test_k2_and_kaldi_decoders_agree_on_words_and_costs(run, recipe, graph, has_
 
 
 def test_decode_without_a_k2_python_names_the_ways_out(run, recipe, graph):
-    done = run("steps/decode", "--nj", 1, "exp/tri/graph", "data", "exp/tri/decode_x", cwd=recipe, K2_PYTHON="/nonexistent/python")
+    done = run(
+        "steps/decode",
+        "--nj",
+        1,
+        "exp/tri/graph",
+        "data",
+        "exp/tri/decode_x",
+        cwd=recipe,
+        K2_PYTHON="/nonexistent/python",
+    )
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert all(way in done.stderr for way in ("Python 3.10", "K2_PYTHON", "--decoder kaldi"))
 
@@ -146,7 +198,9 @@ def test_decode_without_a_k2_python_names_the_ways_out(run, recipe, graph):
 def test_a_python_without_k2_is_named_in_the_log(run, recipe, graph):
     import sys
 
-    done = run("steps/decode", "--nj", 1, "exp/tri/graph", "data", "exp/tri/decode_y", cwd=recipe, K2_PYTHON=sys.executable)
+    done = run(
+        "steps/decode", "--nj", 1, "exp/tri/graph", "data", "exp/tri/decode_y", cwd=recipe, K2_PYTHON=sys.executable
+    )
     assert done.returncode == 1 and not (recipe / "exp/tri/decode_y/num_jobs").exists()
     assert "this Python has no k2" in (recipe / "exp/tri/decode_y/log/decode.1.log").read_text()
 
@@ -162,9 +216,24 @@ def test_utterances_without_a_path_stop_the_step(run, recipe, graph, tmp_path):
     assert not (tmp_path / "decode/num_jobs").exists()
 
 
+def test_an_utterance_that_left_no_trace_is_an_error(recipe, tmp_path):
+    parts = DataDir.load(recipe / "data").split(2)
+    lattice = Lattice.build([0], [1], [1], [0.0], [0.0], [0, 5])
+    for job, part in enumerate(parts, 1):
+        with LatticeWriter(tmp_path / f"lat.{job}.npz") as writer:
+            for utt in part.utts[1:] if job == 2 else part.utts:
+                writer.write(utt, lattice)
+        (tmp_path / f"failed.{job}.txt").write_text("")
+    with pytest.raises(RecipeError, match="neither decoded nor reported") as error:
+        account(tmp_path, parts)
+    assert error.value.id == parts[1].utts[0] and not (tmp_path / "failed.txt").exists()
+
+
 def test_forward_stops_quietly_when_its_reader_dies(run, recipe, tmp_path):
-    (tmp_path / "pipe").write_text("#!/usr/bin/env bash\nset -o pipefail\n"
-                                   f"python -m pytorch_nnet.decoding.forward {recipe}/exp/tri {recipe}/data ark:- | head -c 10 > /dev/null\n")
+    (tmp_path / "pipe").write_text(
+        "#!/usr/bin/env bash\nset -o pipefail\n"
+        f"python -m pytorch_nnet.decoding.forward {recipe}/exp/tri {recipe}/data ark:- | head -c 10 > /dev/null\n"
+    )
     os.chmod(tmp_path / "pipe", 0o755)
     done = run(str(tmp_path / "pipe"))
     assert done.returncode == 1 and "ended early" in done.stderr and "Traceback" not in done.stderr
@@ -193,5 +262,3 @@ def test_bad_search_options_are_refused():
     for values in (dict(acwt=0.0), dict(beam=-1.0), dict(max_active=100, min_active=200)):
         with pytest.raises(RecipeError, match="bad value"):
             SearchOptions(**values).check()
-
-

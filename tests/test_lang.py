@@ -17,7 +17,8 @@ from pytorch_nnet.lang.topology import bakis, silence
 
 LEXICON = ["b B IY", "bee B IY", "be B IY", "a AH", "a EY", "beat B IY T", "Zed Z EH D", "<unk> SPN"]
 FILES = {"lexicon.txt": LEXICON, "silence_phones.txt": ["SIL", "SPN"], "optional_silence.txt": ["SIL"],
-         "nonsilence_phones.txt": ["AH", "B", "D", "EH", "EY IY", "T", "Z"], "extra_questions.txt": ["AH EH EY IY", "B D T"]}
+         "nonsilence_phones.txt": ["AH", "B", "D", "EH", "EY IY", "T", "Z"],
+         "extra_questions.txt": ["AH EH EY IY", "B D T"]}
 
 
 def dictionary_folder(path, **changed):
@@ -77,7 +78,8 @@ def test_lexicon_transducer_accepts_exactly_the_pronunciations(lang):
     plain = kaldifst.StdVectorFst.read(str(lang.path("L.fst")))
     found = phone_sequences(plain, lang, ["a", "Zed"])
     expected = {(*before, vowel, *between, "Z", "EH", "D", *after)
-                for vowel in ("AH", "EY") for before in ((), ("SIL",)) for between in ((), ("SIL",)) for after in ((), ("SIL",))}
+                for vowel in ("AH", "EY") for before in ((), ("SIL",)) for between in ((), ("SIL",))
+                for after in ((), ("SIL",))}
     assert found.keys() == expected
     assert all(cost == pytest.approx(3 * math.log(2), abs=1e-5) for cost in found.values())
     marked = kaldifst.StdVectorFst.read(str(lang.path("L_disambig.fst")))
@@ -180,7 +182,8 @@ def test_grammar_weights_equal_the_model(lang, tmp_path):
 
 def test_grammar_from_an_outside_unigram(lang, tmp_path):
     arpa = tmp_path / "ug.arpa"
-    arpa.write_text("free text\n\\data\\\nngram 1=5\n\n\\1-grams:\n-99 <s>\n-0.6 </s>\n-0.6 a\n-0.6 b\n-0.6 HALL\n\n\\end\\\n")
+    arpa.write_text("free text\n\\data\\\nngram 1=5\n\n\\1-grams:\n-99 <s>\n-0.6 </s>\n"
+                    "-0.6 a\n-0.6 b\n-0.6 HALL\n\n\\end\\\n")
     with pytest.raises(RecipeError, match="HALL"):
         write_grammar(arpa, lang)
     assert not (lang.folder / "G.fst").exists()
@@ -218,7 +221,8 @@ def test_lm_steps(run, lang, tmp_path):
     assert (tmp_path / "lm/3gram.arpa.gz").read_bytes() == again
     (tmp_path / "text").write_text("u1 NONE OF THESE\n")
     failed = run("steps/train_lm", "text", "lang", "lm/3gram.arpa.gz")
-    assert failed.returncode == 1 and "too many words outside the lexicon" in failed.stderr and "Traceback" not in failed.stderr
+    assert failed.returncode == 1 and "too many words outside the lexicon" in failed.stderr
+    assert "Traceback" not in failed.stderr
 
 
 def test_arpa_of_the_steps_is_gzip(tmp_path):

@@ -60,7 +60,8 @@ def test_equals_the_definition_and_sums_to_one(text, order):
     model = estimate(text, vocabulary, order)
     probability = by_the_book(text, vocabulary, order)
     predicted = model.words[1:]
-    histories = [h for n in range(order) for h in itertools.product(["<s>", "a", "never", "<unk>"], repeat=n) if "<s>" not in h[1:]]
+    histories = [h for n in range(order) for h in itertools.product(["<s>", "a", "never", "<unk>"], repeat=n)
+                 if "<s>" not in h[1:]]
     for history in histories:
         grams = np.array([[*(model.ids[w] for w in history), model.ids[word]] for word in predicted])
         found = 10 ** model.logprobs(grams)
@@ -80,7 +81,8 @@ def test_larger_corpus_uses_estimated_discounts():
     model, probability = estimate(text, vocabulary), by_the_book(text, vocabulary, 3)
     for history in (("<s>", "the"), ("cat", "sat"), ("you", "you"), ("mat", "on")):
         grams = np.array([[*(model.ids[w] for w in history), model.ids[w]] for w in model.words[1:]])
-        assert 10 ** model.logprobs(grams) == pytest.approx([probability(w, history) for w in model.words[1:]], rel=1e-9)
+        assert 10 ** model.logprobs(grams) == pytest.approx([probability(w, history) for w in model.words[1:]],
+                                                            rel=1e-9)
     from pytorch_nnet.lang.ngram import FALLBACK_DISCOUNTS, discounts
     counts = np.array([1] * 50 + [2] * 20 + [3] * 10 + [4] * 6 + [9])
     assert not np.allclose(discounts(counts)[1:], FALLBACK_DISCOUNTS)
@@ -103,8 +105,10 @@ def test_round_trip(tmp_path, name):
 
 def test_unsorted_arpa_is_read_right(tmp_path):
     """Rows in any order within a section; back-off by hand."""
-    (tmp_path / "x.arpa").write_text("\\data\\\nngram 1=4\nngram 2=3\nngram 3=1\n\\1-grams:\n-0.5 b -0.1\n-99 <s> -0.2\n-0.7 a -0.3\n"
-                                     "-0.9 </s>\n\\2-grams:\n-0.6 <s> b -0.15\n-0.4 b a -0.05\n-0.2 a a\n\\3-grams:\n-0.01 <s> b a\n\\end\\\n")
+    lines = ["\\data\\", "ngram 1=4", "ngram 2=3", "ngram 3=1", "\\1-grams:", "-0.5 b -0.1", "-99 <s> -0.2",
+             "-0.7 a -0.3", "-0.9 </s>",
+             "\\2-grams:", "-0.6 <s> b -0.15", "-0.4 b a -0.05", "-0.2 a a", "\\3-grams:", "-0.01 <s> b a", "\\end\\"]
+    (tmp_path / "x.arpa").write_text("\n".join(lines) + "\n")
     model = read_arpa(tmp_path / "x.arpa")
     ids = [model.ids[word] for word in "baab"]
     #        <s> b; <s> b a;  b a . a; a a . b (back-off 0, a: -0.3); b: -0.1
@@ -118,14 +122,16 @@ def test_perplexity_counts_oov_apart(tmp_path):
     assert found.value == pytest.approx(10.0) and found.logprob == pytest.approx(-4.0)
 
 
-GOOD = ["\\data\\", "ngram 1=4", "ngram 2=1", "\\1-grams:", "-99 <s> -0.2", "-1 </s>", "-1 a -0.1", "-1 b", "\\2-grams:", "-0.1 a b", "\\end\\"]
+GOOD = ["\\data\\", "ngram 1=4", "ngram 2=1", "\\1-grams:", "-99 <s> -0.2", "-1 </s>", "-1 a -0.1", "-1 b",
+        "\\2-grams:", "-0.1 a b", "\\end\\"]
 
 
 @pytest.mark.parametrize("line, text, message", [
     (2, "ngram 1=5", "x.arpa:9"), (5, "-99 <s> xx", "not a number"), (5, "-99 <s> -0.2 3", "wrong number of fields"),
     (7, "0.5 a -0.1", "impossible value"), (7, "nan a -0.1", "impossible value"), (8, "-1 a", "given twice"),
     (10, "-0.1 a c", "word without a unigram"), (10, "-0.1 a b -0.3", "wrong number of fields"), (11, "", "ends early"),
-    (9, "\\3-grams:", "section out of place"), (5, "-99 c", "no unigram of a sentence boundary"), (1, "data", "ends early"),
+    (9, "\\3-grams:", "section out of place"), (5, "-99 c", "no unigram of a sentence boundary"),
+    (1, "data", "ends early"),
     (3, "ngram 3=1", "bad count"),
 ])
 def test_damaged_arpa(tmp_path, line, text, message):

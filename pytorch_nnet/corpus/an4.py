@@ -10,7 +10,6 @@ import gzip
 import io
 import math
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +40,8 @@ class Corpus:
 def prepare_an4(an4, data) -> dict[str, DataDir]:
     """Publishes data/{train,dev,test}, data/local/dict and data/local/an4.lm.
 
-    test is the official list of 130; dev is some speakers of the official training list, of both sexes, train the others.
+    test is the official list of 130; dev is some speakers of the official training list, of both sexes, train the
+    others.
     Args:
       an4: the corpus folder. data: the folder to write to. Headerless audio becomes data/local/wav/*.wav.
     Raises:
@@ -59,11 +59,12 @@ def prepare_an4(an4, data) -> dict[str, DataDir]:
         for utt, words in corpus.text.items():
             for word in words:
                 if word not in lexicon:
-                    raise RecipeError("word outside the dictionary", file=root / f"etc/an4_{name}.transcription", id=utt,
+                    raise RecipeError("word outside the dictionary", file=root / f"etc/an4_{name}.transcription",
+                                      id=utt,
                                       expected="words of etc/an4.dic", found=word)
     write_dict(data / "local/dict", lexicon)
-    with publish(data / "local/an4.lm", "wb") as file, open(require_file(root / "etc/an4.lm", next=NEXT), "rb") as source:
-        shutil.copyfileobj(source, file)
+    with publish(data / "local/an4.lm", "wb") as file:
+        file.write(Path(require_file(root / "etc/an4.lm", next=NEXT)).read_bytes())
     dev = dev_speakers(official["train"].speaker)
     train = official["train"]
     parts = {
@@ -96,12 +97,14 @@ def read_list(root: Path, folders: list[Path], name: str, converted: Path) -> Co
     for file_id in Path(require_file(ids_file, next=NEXT)).read_text().split():
         *_, speaker, stem = ["", *file_id.split("/")]
         if not speaker:
-            raise RecipeError("file id without a speaker", file=ids_file, id=file_id, expected="<list>/<speaker>/<file>", found=file_id)
+            raise RecipeError("file id without a speaker", file=ids_file, id=file_id,
+                              expected="<list>/<speaker>/<file>", found=file_id)
         utt = f"{speaker}-{stem}"
         if utt in corpus.text:
             raise RecipeError("file listed twice", file=ids_file, id=file_id)
         if stem not in transcripts:
-            raise RecipeError("file without a transcript", file=text_file, id=stem, expected=f"a line ending in ({stem})", found="none")
+            raise RecipeError("file without a transcript", file=text_file, id=stem,
+                              expected=f"a line ending in ({stem})", found="none")
         corpus.text[utt], corpus.speaker[utt] = transcripts[stem], speaker
         corpus.audio[utt] = find_audio(folders, file_id, ids_file, converted)
     return corpus
@@ -116,7 +119,8 @@ def read_transcripts(path: Path) -> dict[str, list[str]]:
             raise RecipeError("not a transcript", file=f"{path}:{number}", expected="words (file-id)", found=line)
         words = [word for word in match[1].split() if word not in ("<s>", "</s>", "<sil>")]
         if not words:
-            raise RecipeError("empty transcript", file=f"{path}:{number}", id=match[2], expected="at least one word", found=repr(line),
+            raise RecipeError("empty transcript", file=f"{path}:{number}", id=match[2], expected="at least one word",
+                              found=repr(line),
                               next="remove the file from the list of file ids, or write down what is said")
         transcripts[match[2]] = words
     return transcripts
@@ -140,7 +144,8 @@ def convert_raw(source: Path, target: Path) -> Path:
     """
     content = source.read_bytes()
     if len(content) < 4 or len(content) % 2:
-        raise RecipeError("not headerless 16-bit audio", file=source, id=source.stem, expected="an even number of bytes",
+        raise RecipeError("not headerless 16-bit audio", file=source, id=source.stem,
+                          expected="an even number of bytes",
                           found=f"{len(content)} bytes", next="copy the file from the corpus again")
     orders = [np.frombuffer(content, dtype=order) for order in ("<i2", ">i2")]
     samples = min(orders, key=lambda x: float(np.abs(np.diff(x.astype(np.float64))).mean()))
@@ -154,7 +159,7 @@ def convert_raw(source: Path, target: Path) -> Path:
 
 def dev_speakers(speaker: dict[str, str]) -> set[str]:
     """Speakers for dev: about DEV_UTTERANCES, evenly spread over the sorted women and men (ids begin with f or m)."""
-    share = min(0.5, DEV_UTTERANCES / len(speaker))
+    share = min(0.25, DEV_UTTERANCES / len(speaker))
     chosen: set[str] = set()
     for sex in sorted({name[0] for name in speaker.values()}):
         people = sorted({name for name in speaker.values() if name[0] == sex}, key=str.encode)
@@ -181,7 +186,8 @@ def read_dictionary(path: Path) -> dict[str, list[list[str]]]:
             continue
         word, *phones = line.split()
         if not phones:
-            raise RecipeError("word without a pronunciation", file=f"{path}:{number}", id=word, expected="WORD PH PH ...", found=line)
+            raise RecipeError("word without a pronunciation", file=f"{path}:{number}", id=word,
+                              expected="WORD PH PH ...", found=line)
         pronunciations = lexicon.setdefault(re.sub(r"\(\d+\)$", "", word), [])
         if phones not in pronunciations:
             pronunciations.append(phones)
@@ -205,22 +211,24 @@ def write_dict(folder: Path, lexicon: dict[str, list[list[str]]]) -> None:
 def prepare_unigram(source, words_file, target) -> tuple[int, list[str], list[str]]:
     """Publishes the corpus' unigram over exactly the words we have pronunciations for.
 
-    Words of the published model that the dictionary lacks are left out. Words that the model lacks take the probability of its
-    unknown word, which stands for each of them. The rest is scaled to sum to one.
+    Words of the published model that the dictionary lacks are left out. Words that the model lacks take the
+    probability of its unknown word, which stands for each of them. All are scaled to sum to one.
     Args:
       source: CMU's an4.lm. words_file: words.txt of the lang directory. target: the ARPA file to write, gzipped.
     Returns:
       the number of words, those left out, those added.
     """
-    symbols = [line.split()[0] for line in Path(require_file(words_file, next="steps/prepare_lang")).read_text().splitlines()]
-    words = [word for word in symbols if not re.fullmatch(r"<.*>|#\d+", word)]
+    symbols = Path(require_file(words_file, next="steps/prepare_lang")).read_text().splitlines()
+    words = [word for word in (line.split()[0] for line in symbols) if not re.fullmatch(r"<.*>|#\d+", word)]
     published = read_unigrams(source)
     if missing := {"<s>", "</s>", OOV} - published.keys():
-        raise RecipeError("unigram without a mark", file=source, id=min(missing), expected=f"<s>, </s> and {OOV}", found="none")
+        raise RecipeError("unigram without a mark", file=source, id=min(missing), expected=f"<s>, </s> and {OOV}",
+                          found="none")
     probabilities = {word: 10.0 ** published.get(word, published[OOV]) for word in [*words, "</s>"]}
     total = sum(probabilities.values())
     lines = ["\\data\\", f"ngram 1={len(probabilities) + 1}", "", "\\1-grams:", "-99\t<s>"]
-    lines += [f"{math.log10(probabilities[word] / total):.6f}\t{word}" for word in sorted(probabilities, key=str.encode)]
+    lines += [f"{math.log10(probabilities[word] / total):.6f}\t{word}"
+              for word in sorted(probabilities, key=str.encode)]
     with publish(target, "wb") as packed, gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:
         file.write("\n".join([*lines, "", "\\end\\", ""]).encode())
     return len(words), sorted(published.keys() - probabilities.keys() - {"<s>"}), sorted(set(words) - published.keys())

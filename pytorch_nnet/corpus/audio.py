@@ -1,7 +1,7 @@
 """Audio files: what their headers promise, whether the data keeps it, and the samples.
 
-libsndfile reads WAV, FLAC and NIST SPHERE (PCM, mu-law, A-law). It silently takes a file that was cut short for a shorter
-recording, so the header's own count is compared with what is there.
+libsndfile reads WAV, FLAC and NIST SPHERE (PCM, mu-law, A-law). It silently takes a file that was cut short for a
+shorter recording, so the header's own count is compared with what is there.
 """
 
 from __future__ import annotations
@@ -71,15 +71,16 @@ def _run(source: str, id: str | None) -> bytes:
     """Runs a wav.scp command (the caller has allowed it) and returns what it wrote."""
     done = subprocess.run(source.rstrip()[:-1], shell=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     if done.returncode or not done.stdout:
-        message = done.stderr.decode(errors="replace").strip().splitlines()
+        message = (done.stderr.decode(errors="replace").strip() or "no message").splitlines()[-1]
         raise RecipeError("a wav.scp command failed", id=id, expected="audio on its standard output",
-                          found=f"exit code {done.returncode}, {len(done.stdout)} bytes; {message[-1] if message else 'no message'}",
+                          found=f"exit code {done.returncode}, {len(done.stdout)} bytes; {message}",
                           next=f"run it by hand: {source.rstrip()[:-1].strip()}")
     return done.stdout
 
 
 def _unreadable(source: str, id: str | None, error: Exception) -> RecipeError:
-    return RecipeError("audio cannot be read", file=source, id=id, expected="WAV, FLAC or SPHERE with PCM or mu-law samples",
+    return RecipeError("audio cannot be read", file=source, id=id,
+                       expected="WAV, FLAC or SPHERE with PCM or mu-law samples",
                        found=str(error), next=MEND_AUDIO)
 
 
@@ -135,7 +136,7 @@ def _sphere_samples(head: bytes, path: str, id: str | None) -> int | None:
 
 
 def _wav_samples(head: bytes) -> int | None:
-    """The samples per channel that a RIFF header promises; None for other files and for lengths left open by a stream."""
+    """Samples per channel that a RIFF header promises; None for other files and for lengths left open by a stream."""
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return None
     position, block = 12, 0

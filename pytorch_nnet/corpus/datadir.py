@@ -76,7 +76,8 @@ class DataDir:
             recording, start, end = value.split()
             data.segments[utt] = Segment(recording, float(start), float(end))
             if not 0 <= float(start) < float(end):
-                raise RecipeError("bad segment times", file=path / "segments", id=utt, expected="0 <= start < end", found=value)
+                raise RecipeError("bad segment times", file=path / "segments", id=utt, expected="0 <= start < end", found=value,
+                                  next=f"correct the times, or remove the line and call utils/fix_data_dir {path}")
         for recording, value in table("reco2file_and_channel").items():
             name, channel = value.split()
             data.channel[recording] = (name, channel)
@@ -98,7 +99,8 @@ class DataDir:
         for utt, segment in self.segments.items():
             if self.wav and segment.recording not in self.wav:
                 raise RecipeError("segment of an unknown recording", file=self.path / "segments", id=utt,
-                                  expected="a recording of wav.scp", found=segment.recording)
+                                  expected="a recording of wav.scp", found=segment.recording,
+                                  next=f"utils/fix_data_dir {self.path}")
         for utt, speaker in self.utt2spk.items():
             if not utt.startswith(speaker):
                 raise RecipeError("speaker id is not a prefix of the utterance id", file=self.path / "utt2spk", id=utt,

@@ -23,7 +23,8 @@ BY_RECORDING = ("wav.scp", "reco2file_and_channel")
 SCORING = ("stm", "glm")
 
 
-def validate_data_dir(path, *, text: bool = True, feats: bool = True, wav: bool = True, allow_pipes: bool = False) -> DataDir:
+def validate_data_dir(path, *, text: bool = True, feats: bool = True, wav: bool = True,
+                      allow_pipes: bool = False) -> DataDir:
     """Checks a data directory as every later step wants it; returns it.
 
     Args:
@@ -40,7 +41,8 @@ def validate_data_dir(path, *, text: bool = True, feats: bool = True, wav: bool 
     if known != data.spk2utt:
         wrong = next(s for s in sorted(known.keys() | data.spk2utt.keys()) if known.get(s) != data.spk2utt.get(s))
         raise RecipeError("spk2utt is not the inverse of utt2spk", file=data.path / "spk2utt", id=wrong,
-                          expected=f"{len(data.spk2utt.get(wrong, []))} utterances", found=f"{len(known.get(wrong, []))}", next=mend)
+                          expected=f"{len(data.spk2utt.get(wrong, []))} utterances",
+                          found=f"{len(known.get(wrong, []))}", next=mend)
     previous = ""
     for utt, speaker in data.utt2spk.items():
         if speaker.encode() < previous.encode():
@@ -53,7 +55,8 @@ def validate_data_dir(path, *, text: bool = True, feats: bool = True, wav: bool 
         if ids != data.utts:
             wrong = next(iter(sorted(set(ids) ^ set(data.utts))), ids[0] if ids else None)
             raise RecipeError(f"utt2spk and {CUTS} disagree", file=data.path / CUTS, id=wrong,
-                              expected=f"the {len(data.utts)} utterances of utt2spk, in C order", found=f"{len(ids)} cuts", next=mend)
+                              expected=f"the {len(data.utts)} utterances of utt2spk, in C order",
+                              found=f"{len(ids)} cuts", next=mend)
     return data
 
 
@@ -65,7 +68,7 @@ def read_cut_lines(path) -> Iterator[tuple[str, str]]:
 
 
 def filter_cuts(source, target, keep: Container[str]) -> None:
-    """Publishes the cuts of `source` whose ids are in `keep`, in the same order; the same bytes for the same content."""
+    """Publishes the cuts of `source` whose ids are in `keep`, in the same order; same content, same bytes."""
     lines = [line for utt, line in read_cut_lines(source) if utt in keep]
     with publish(target, "wb") as packed, gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:
         file.writelines(line.encode() for line in lines)
@@ -83,7 +86,8 @@ def read_raw(path: Path) -> dict[str, str]:
             continue
         key, _, value = line.strip().partition(" ")
         if table.setdefault(key, value.strip()) != value.strip():
-            raise RecipeError("one id with two values", file=f"{path}:{number}", id=key, expected=table[key], found=value.strip(),
+            raise RecipeError("one id with two values", file=f"{path}:{number}", id=key, expected=table[key],
+                              found=value.strip(),
                               next="remove the wrong line")
     return dict(sorted(table.items(), key=lambda item: item[0].encode()))
 
@@ -99,7 +103,8 @@ def fix_data_dir(path) -> dict[str, str]:
     if not path.is_dir():
         raise RecipeError("no such data directory", file=path)
     require_file(path / "utt2spk")
-    tables = {name: read_raw(path / name) for name in ("utt2spk", *BY_UTTERANCE, *BY_RECORDING, "cmvn.scp") if (path / name).exists()}
+    tables = {name: read_raw(path / name) for name in ("utt2spk", *BY_UTTERANCE, *BY_RECORDING, "cmvn.scp")
+              if (path / name).exists()}
     utt2spk = tables["utt2spk"]
     dropped = {utt: "empty in utt2spk" for utt, speaker in utt2spk.items() if not speaker}
     for name in BY_UTTERANCE:
@@ -115,16 +120,19 @@ def fix_data_dir(path) -> dict[str, str]:
     utts = [utt for utt in utt2spk if utt not in dropped]
     if not utts:
         reason = next(iter(sorted(dropped.items())))
-        raise RecipeError("no utterance is in all tables", file=path, id=reason[0], expected="at least one", found=reason[1])
+        raise RecipeError("no utterance is in all tables", file=path, id=reason[0], expected="at least one",
+                          found=reason[1])
 
-    keep = {**dict.fromkeys(("utt2spk", *BY_UTTERANCE), set(utts)), **dict.fromkeys(BY_RECORDING, {recording[utt] for utt in utts}),
+    keep = {**dict.fromkeys(("utt2spk", *BY_UTTERANCE), set(utts)),
+            **dict.fromkeys(BY_RECORDING, {recording[utt] for utt in utts}),
             "cmvn.scp": {utt2spk[utt] for utt in utts}}
     fixed = {name: {key: value for key, value in table.items() if key in keep[name]} for name, table in tables.items()}
     fixed["spk2utt"] = {s: " ".join(u) for s, u in DataDir(path, fixed["utt2spk"]).spk2utt.items()}
     for name, table in fixed.items():
         replace_table(path / name, table)
     if "cmvn.scp" in fixed and fixed["cmvn.scp"].keys() != keep["cmvn.scp"]:
-        (path / "cmvn.scp").unlink()  # statistics are missing for some speakers; the older file is in .backup
+        back_up(path / "cmvn.scp")
+        (path / "cmvn.scp").unlink()  # statistics are missing for some speakers: all are computed again
     if (path / CUTS).exists():
         back_up(path / CUTS)
         filter_cuts(path / CUTS, path / CUTS, set(utts))
@@ -189,7 +197,7 @@ def subset_data_dir(source, count: int, target, *, shortest: bool = False, first
 
 
 def split_data_dir(path, jobs: int) -> Path:
-    """Publishes `split<jobs>/1` .. `split<jobs>/<jobs>` inside a data directory, never inside a speaker; returns the folder."""
+    """Publishes `split<jobs>/1` .. `split<jobs>/<jobs>` in a data directory, speakers whole; returns the folder."""
     data = DataDir.load(path)
     target = data.path / f"split{jobs}"
     with publish_folder(target) as folder:

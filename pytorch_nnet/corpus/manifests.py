@@ -23,8 +23,9 @@ from .placement import MAX_OVERSHOOT, Placement, place_utterances
 
 def to_lhotse(data: DataDir, *, sampling_rate: int | None = None, allow_pipes: bool = False,
               max_overshoot: float = MAX_OVERSHOOT) -> tuple[RecordingSet, SupervisionSet, CutSet]:
-    """The manifests of a data directory, in C order of its utterances. Arguments and errors as in `place_utterances`."""
-    placements = place_utterances(data, sampling_rate=sampling_rate, allow_pipes=allow_pipes, max_overshoot=max_overshoot)
+    """The manifests of a data directory, utterances in C order. Arguments and errors as in `place_utterances`."""
+    placements = place_utterances(data, sampling_rate=sampling_rate, allow_pipes=allow_pipes,
+                                  max_overshoot=max_overshoot)
     cuts = list(make_cuts(data, placements))
     recordings = {cut.recording_id: cut.recording for cut in cuts}
     supervisions = [cut.supervisions[0].with_offset(cut.start) for cut in cuts]
@@ -33,12 +34,13 @@ def to_lhotse(data: DataDir, *, sampling_rate: int | None = None, allow_pipes: b
 
 
 def make_cuts(data: DataDir, placements: Iterable[Placement]) -> Iterable[MonoCut]:
-    """Yields a MonoCut per placement: id, start and duration of the utterance, its channel, recording and supervision."""
+    """Yields a MonoCut per placement: the utterance's id, times and channel, with recording and supervision."""
     recordings: dict[str, Recording] = {}
     for place in placements:
         recording = make_recording(data, place)
         if recordings.setdefault(recording.id, recording) != recording:
-            raise RecipeError("two audio files under one name", file=data.path / "reco2file_and_channel", id=place.recording,
+            raise RecipeError("two audio files under one name", file=data.path / "reco2file_and_channel",
+                              id=place.recording,
                               expected=recordings[recording.id].sources[0].source, found=place.audio.source)
         custom = {"recording": place.recording}
         if place.recording in data.channel:
@@ -58,22 +60,24 @@ def make_recording(data: DataDir, place: Placement) -> Recording:
     shared = audio.channels > 1 and place.recording in data.channel
     return Recording(
         id=data.channel[place.recording][0] if shared else place.recording,
-        sources=[AudioSource(type="command" if is_command(audio.source) else "file", channels=list(range(audio.channels)),
+        sources=[AudioSource(type="command" if is_command(audio.source) else "file",
+                             channels=list(range(audio.channels)),
                              source=audio.source.rstrip().rstrip("|") if is_command(audio.source) else audio.source)],
         sampling_rate=audio.sampling_rate, num_samples=audio.samples, duration=audio.samples / audio.sampling_rate)
 
 
 def from_lhotse(cuts: CutSet, path) -> DataDir:
-    """Publishes a data directory from cuts with one supervision each, made by `to_lhotse` or by any other Lhotse recipe.
+    """Publishes a data directory from cuts with one supervision each, of `to_lhotse` or of any other Lhotse recipe.
 
-    An utterance takes the id of its supervision. A recording with several channels becomes one per side, `<id>-A`, `<id>-B`,
-    unless its cuts carry the names.
+    An utterance takes the id of its supervision. A recording with several channels becomes one per side,
+    `<id>-A` and `<id>-B`, unless its cuts carry the names.
     Raises:
       RecipeError: a cut without exactly one supervision, without speaker or recording, or not of one channel.
     """
     data = DataDir(Path(path), {})
     for cut in sorted(cuts, key=lambda cut: cut.id.encode()):
-        if not isinstance(cut, MonoCut) or len(cut.supervisions) != 1 or not cut.has_recording or not cut.supervisions[0].speaker:
+        if not (isinstance(cut, MonoCut) and cut.has_recording
+                and len(cut.supervisions) == 1 and cut.supervisions[0].speaker):
             raise RecipeError("cut is not one utterance", id=cut.id, next="cuts.trim_to_supervisions()",
                               expected="one channel, a recording, one supervision with a speaker",
                               found=f"{type(cut).__name__} with {len(cut.supervisions)} supervisions")

@@ -37,15 +37,16 @@ def place_utterances(data: DataDir, *, sampling_rate: int | None = None, allow_p
     """Places every utterance of a data directory, in C order, after checking each audio file once.
 
     Args:
-      sampling_rate: what every file must have, Hz. allow_pipes: run the commands in wav.scp (each is run here, and again
-        when its samples are read).
+      sampling_rate: what every file must have, Hz. allow_pipes: run the commands in wav.scp (each is run here,
+        and again when its samples are read).
       max_overshoot: a segment that ends at most this many seconds after the audio is cut at its end; the number of such
         segments goes to stderr.
     Raises:
       RecipeError: bad audio (see `inspect_audio`), a side that the file does not have, a segment beyond the end.
     """
     if not data.wav:
-        raise RecipeError("missing input", file=data.path / "wav.scp", expected="one line per recording", found="nothing",
+        raise RecipeError("missing input", file=data.path / "wav.scp", expected="one line per recording",
+                          found="nothing",
                           next="run the stage that prepares the data (run.sh --stage 0)")
     known: dict[str, AudioInfo] = {}
     placements, clipped = [], []
@@ -64,7 +65,8 @@ def place_utterances(data: DataDir, *, sampling_rate: int | None = None, allow_p
         segment = segment or Segment(recording, 0.0, end)
         if segment.end > end + max_overshoot or segment.start >= end:
             raise RecipeError("segment beyond the end of the recording", file=data.path / "segments", id=utt,
-                              expected=f"an end at or before {end:.3f} s", found=f"{segment.start:.3f} to {segment.end:.3f} s",
+                              expected=f"an end at or before {end:.3f} s",
+                              found=f"{segment.start:.3f} to {segment.end:.3f} s",
                               next=f"correct the segment, or allow more with --max-overshoot (now {max_overshoot:g} s)")
         if segment.end > end:
             clipped.append(utt)
@@ -87,6 +89,7 @@ def channel_of(data: DataDir, recording: str, audio: AudioInfo) -> int:
                           next=f"add the line '{recording} <file> A' (or B)")
     side = data.channel[recording][1]
     if SIDES.get(side, audio.channels) >= audio.channels:
-        raise RecipeError("no such side", file=table, id=recording, expected=f"one of {audio.channels} channels, A or B",
+        raise RecipeError("no such side", file=table, id=recording,
+                          expected=f"one of {audio.channels} channels, A or B",
                           found=side)
     return SIDES[side]

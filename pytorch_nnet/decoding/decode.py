@@ -35,13 +35,18 @@ class DecodeOptions(SearchOptions):
 
 
 def k2_python() -> str:
-    """The Python that has k2: $K2_PYTHON, else .venv-k2. Raises RecipeError, naming the ways out, if it is not there."""
+    """The Python that has k2: $K2_PYTHON, else .venv-k2. Raises RecipeError, naming the ways out, if it is not
+    there."""
     python = os.environ.get("K2_PYTHON") or str(ROOT / ".venv-k2" / "bin" / "python")
     if not os.access(python, os.X_OK):
-        raise RecipeError("no Python with k2", file=python, expected="the k2 environment (Python 3.10), or K2_PYTHON naming one",
-                          found="nothing that runs",
-                          next="install Python 3.10 and call utils/setup_env.sh; or point K2_PYTHON at a Python that has k2 and kaldiio; "
-                               "or decode without k2: --decoder kaldi")
+        raise RecipeError(
+            "no Python with k2",
+            file=python,
+            expected="the k2 environment (Python 3.10), or K2_PYTHON naming one",
+            found="nothing that runs",
+            next="install Python 3.10 and call utils/setup_env.sh; or point K2_PYTHON at a Python that has k2 and "
+            "kaldiio; or decode without k2: --decoder kaldi",
+        )
     return python
 
 
@@ -54,20 +59,44 @@ def decode_data(graph_dir, data_dir, decode_dir, options: DecodeOptions) -> None
     options.check()
     graph_dir, out = Path(graph_dir), Path(decode_dir)
     model = Path(options.model) if options.model else out.absolute().parent
-    require_file(graph_dir / ("graph.npz" if options.decoder == "k2" else "HCLG.fst"), next="make the graph first (steps/mkgraph)")
+    require_file(
+        graph_dir / ("graph.npz" if options.decoder == "k2" else "HCLG.fst"),
+        next="make the graph first (steps/mkgraph)",
+    )
     parts = DataDir.load(data_dir, need=("feats.scp",)).split(options.nj)
     (out / "log").mkdir(parents=True, exist_ok=True)
     for old in [out / "num_jobs", out / "failed.txt", *out.glob("lat.*.npz"), *out.glob("failed.*.txt")]:
         old.unlink(missing_ok=True)
 
-    forward = python_module("pytorch_nnet.decoding.forward", "--prior-scale", options.prior_scale, "--job", "JOB", "--nj", options.nj,
-                            model, data_dir, "ark:-")
+    forward = python_module(
+        "pytorch_nnet.decoding.forward",
+        "--prior-scale",
+        options.prior_scale,
+        "--job",
+        "JOB",
+        "--nj",
+        options.nj,
+        model,
+        data_dir,
+        "ark:-",
+    )
     python = k2_python() if options.decoder == "k2" else sys.executable
     search = [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in SearchOptions.__dataclass_fields__]
-    decoder = [python, "-m", f"pytorch_nnet.decoding.{options.decoder}_decode", *search, str(graph_dir), f"{out}/lat.JOB.npz",
-               f"{out}/failed.JOB.txt"]
-    run_jobs(options.cmd, options.nj, log=f"{out}/log/decode.JOB.log",
-             command=["bash", "-c", f"set -o pipefail; {shlex.join(forward)} | {shlex.join(decoder)}"])
+    decoder = [
+        python,
+        "-m",
+        f"pytorch_nnet.decoding.{options.decoder}_decode",
+        *search,
+        str(graph_dir),
+        f"{out}/lat.JOB.npz",
+        f"{out}/failed.JOB.txt",
+    ]
+    run_jobs(
+        options.cmd,
+        options.nj,
+        log=f"{out}/log/decode.JOB.log",
+        command=["bash", "-c", f"set -o pipefail; {shlex.join(forward)} | {shlex.join(decoder)}"],
+    )
     account(out, parts)
     with publish(out / "num_jobs") as file:
         file.write(f"{options.nj}\n")
@@ -82,8 +111,13 @@ def account(out: Path, parts: list[DataDir]) -> None:
         lattices = LatticeReader(out / f"lat.{job}.npz").utts
         lost = part.utt2spk.keys() - failed.keys() - set(lattices)
         if lost:
-            raise RecipeError("an utterance was neither decoded nor reported", file=out / f"log/decode.{job}.log", id=min(lost),
-                              expected=f"{len(part.utts)} utterances", found=f"{len(lattices)} lattices, {len(failed)} failures")
+            raise RecipeError(
+                "an utterance was neither decoded nor reported",
+                file=out / f"log/decode.{job}.log",
+                id=min(lost),
+                expected=f"{len(part.utts)} utterances",
+                found=f"{len(lattices)} lattices, {len(failed)} failures",
+            )
         failures.update(failed)
     with publish(out / "failed.txt") as merged:
         for utt in sorted(failures, key=str.encode):
@@ -91,9 +125,18 @@ def account(out: Path, parts: list[DataDir]) -> None:
     for job in range(1, len(parts) + 1):
         (out / f"failed.{job}.txt").unlink()
     total = sum(len(part.utts) for part in parts)
-    print(f"{out}: {total - len(failures)} of {total} utterances decoded, {len(failures)} failed", file=sys.stderr, flush=True)
+    print(
+        f"{out}: {total - len(failures)} of {total} utterances decoded, {len(failures)} failed",
+        file=sys.stderr,
+        flush=True,
+    )
     if len(failures) > MAX_FAILED * total:
         utt, reason = next(iter(failures.items()))
-        raise RecipeError("too many utterances without a path", file=out / "failed.txt", id=utt,
-                          expected=f"at most {MAX_FAILED:.0%} of {total}", found=f"{len(failures)}; the first: {reason}",
-                          next="widen --beam and --max-active, and check that graph and model belong together")
+        raise RecipeError(
+            "too many utterances without a path",
+            file=out / "failed.txt",
+            id=utt,
+            expected=f"at most {MAX_FAILED:.0%} of {total}",
+            found=f"{len(failures)}; the first: {reason}",
+            next="widen --beam and --max-active, and check that graph and model belong together",
+        )

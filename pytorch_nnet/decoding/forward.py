@@ -1,9 +1,9 @@
-"""The scorer process: features of one job's utterances in, log-likelihoods of every pdf out, as a Kaldi archive on a pipe.
+"""The scorer process: features of one job's utterances in, a Kaldi archive of log-likelihoods out.
 
     python -m pytorch_nnet.decoding.forward [--prior-scale 1.0 --job 1 --nj 4] exp/cnn data/dev_fbank ark:- | <decoder>
 
-A network gives log p(pdf | x) - prior_scale * log p(pdf), a likelihood but for p(x), which no path can change (Bourlard and
-Morgan 1994); a GMM gives log p(x | pdf).
+A network gives log p(pdf | x) - prior_scale * log p(pdf), a likelihood but for p(x), which no path can change
+(Bourlard and Morgan 1994); a GMM gives log p(x | pdf).
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Scorer:
 
 
 def open_scorer(folder, data: DataDir, prior_scale: float = 1.0) -> Scorer:
-    """Opens a GMM (final.mdl), a network (model.safetensors) or an ensemble (ensemble.yaml) over the utterances of `data`."""
+    """Opens a GMM (final.mdl), a network (model.safetensors) or an ensemble (ensemble.yaml) over the utterances of
+    `data`."""
     folder = Path(folder)
     if (folder / "model.safetensors").exists() or (folder / "ensemble.yaml").exists():
         import torch
@@ -58,15 +59,23 @@ def open_scorer(folder, data: DataDir, prior_scale: float = 1.0) -> Scorer:
         torch.set_num_threads(1)
         network = load_model(folder)
         offset = prior_scale * np.log(np.maximum(network.priors, PRIOR_FLOOR))
-        return Scorer(FeatureReader(data, network.cmvn), lambda feats: scaled_loglikes(network.posteriors(feats), offset),
-                      network.num_classes)
+        return Scorer(
+            FeatureReader(data, network.cmvn),
+            lambda feats: scaled_loglikes(network.posteriors(feats), offset),
+            network.num_classes,
+        )
     if (folder / "final.mdl").exists():
         from ..hmm.model import AcousticModel
 
         model = AcousticModel.load(folder)
         return Scorer(model.features.reader(data), model.loglikes, model.num_pdfs)
-    raise RecipeError("no acoustic model here", file=folder, expected="final.mdl, model.safetensors or ensemble.yaml", found="none of them",
-                      next="train it first, or name another with --model")
+    raise RecipeError(
+        "no acoustic model here",
+        file=folder,
+        expected="final.mdl, model.safetensors or ensemble.yaml",
+        found="none of them",
+        next="train it first, or name another with --model",
+    )
 
 
 def scaled_loglikes(posteriors: np.ndarray, offset: np.ndarray) -> np.ndarray:
@@ -79,13 +88,21 @@ def write_loglikes(scorer: Scorer, stream) -> None:
     """Writes every utterance's matrix. Raises RecipeError for one that is empty, not finite, or of the wrong width."""
     for utt, feats in track(scorer.utterances, "forward"):
         if len(feats) == 0:
-            raise RecipeError("an utterance without frames", id=utt, expected="at least 1 frame", next="utils/fix_data_dir")
+            raise RecipeError(
+                "an utterance without frames", id=utt, expected="at least 1 frame", next="utils/fix_data_dir"
+            )
         matrix = scorer.loglikes(feats)
         if matrix.shape != (len(feats), scorer.num_pdfs):
-            raise RecipeError("likelihoods of the wrong shape", id=utt, expected=(len(feats), scorer.num_pdfs), found=matrix.shape)
+            raise RecipeError(
+                "likelihoods of the wrong shape", id=utt, expected=(len(feats), scorer.num_pdfs), found=matrix.shape
+            )
         if not np.isfinite(matrix).all():
-            raise RecipeError("a log-likelihood is not finite", id=utt, found=f"{int((~np.isfinite(matrix)).sum())} values",
-                              next="check the features and the training log of the scorer")
+            raise RecipeError(
+                "a log-likelihood is not finite",
+                id=utt,
+                found=f"{int((~np.isfinite(matrix)).sum())} values",
+                next="check the features and the training log of the scorer",
+            )
         write_archive(stream, utt, matrix)
 
 

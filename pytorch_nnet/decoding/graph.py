@@ -1,12 +1,12 @@
-"""HCLG: the static decoding graph over transition-ids (Mohri, Pereira and Riley 2002; Kaldi egs/wsj/s5/utils/mkgraph.sh).
+"""HCLG: the static decoding graph over transition-ids (Mohri, Pereira and Riley 2002; Kaldi: utils/mkgraph.sh).
 
     LG    = min(det(L_disambig o G))          words to phones, disambiguated so that it can be determinized
     CLG   = C o LG                            phones to phones in context (width N, centre P, from the tree)
     HCLGa = min(rmdisambig(det(H o CLG)))     transition-ids without self-loops
     HCLG  = HCLGa with self-loops, reordered: a state's loop follows the forward transition into it
 
-Differences from Kaldi's script: no fstpushspecial and no fstrmepslocal (neither is in kaldifst). They change where weight sits and
-how many epsilons are left, never the cost of a path.
+Differences from Kaldi's script: no fstpushspecial and no fstrmepslocal (neither is in kaldifst). They change where
+weight sits and how many epsilons are left, never the cost of a path.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class GraphOptions:
 
 
 def make_graph(lang_dir, model_dir, graph_dir, options: GraphOptions) -> None:
-    """Publishes a graph directory: HCLG.fst, graph.npz (k2 form), pdf_of.npy (pdf-id by transition-id, index 0 unused), words.txt,
-    phones.txt, num_pdfs, sizes.tsv (states and arcs of every step).
+    """Publishes a graph directory: HCLG.fst, graph.npz (k2 form), pdf_of.npy (pdf-id by transition-id, index 0
+    unused), words.txt, phones.txt, num_pdfs, sizes.tsv (states and arcs of every step).
 
     Raises:
       RecipeError: a missing input; lang and model with different phones.
@@ -48,8 +48,13 @@ def make_graph(lang_dir, model_dir, graph_dir, options: GraphOptions) -> None:
     lexicon, grammar = (kaldifst.StdVectorFst.read(str(lang.path(name))) for name in ("L_disambig.fst", "G.fst"))
     model = AcousticModel.load(model_dir)
     check_phones(lang, set(model.transitions.phones), model_dir)
-    builder = GraphBuilder(model.transitions, model.tree, lang.disambig, transition_scale=options.transition_scale,
-                           self_loop_scale=options.self_loop_scale)
+    builder = GraphBuilder(
+        model.transitions,
+        model.tree,
+        lang.disambig,
+        transition_scale=options.transition_scale,
+        self_loop_scale=options.self_loop_scale,
+    )
     hclg = builder.build(lexicon, grammar)
     with publish_folder(graph_dir) as folder:
         hclg.write(str(folder / "HCLG.fst"))
@@ -60,7 +65,9 @@ def make_graph(lang_dir, model_dir, graph_dir, options: GraphOptions) -> None:
         for name in ("words.txt", "phones.txt"):
             shutil.copyfile(lang.path(name), folder / name)
         (folder / "num_pdfs").write_text(f"{model.num_pdfs}\n")
-        (folder / "sizes.tsv").write_text("".join(f"{name}\t{states}\t{arcs}\n" for name, states, arcs in builder.sizes))
+        (folder / "sizes.tsv").write_text(
+            "".join(f"{name}\t{states}\t{arcs}\n" for name, states, arcs in builder.sizes)
+        )
 
 
 def check_phones(lang, modelled: set[int], model_dir) -> None:
@@ -68,9 +75,14 @@ def check_phones(lang, modelled: set[int], model_dir) -> None:
     real = set(lang.phones.values()) - {0} - set(lang.disambig)
     if real != modelled:
         odd = min(real ^ modelled)
-        raise RecipeError("lang and model have different phones", file=lang.path("phones.txt"), id=lang.id2phone.get(odd, odd),
-                          expected=f"the {len(modelled)} phones of {model_dir}", found=f"{len(real)} phones, {len(real ^ modelled)} of them "
-                          "or of the model's on one side only", next="use the lang directory the model was trained with, or train again")
+        raise RecipeError(
+            "lang and model have different phones",
+            file=lang.path("phones.txt"),
+            id=lang.id2phone.get(odd, odd),
+            expected=f"the {len(modelled)} phones of {model_dir}",
+            found=f"{len(real)} phones, {len(real ^ modelled)} of them or of the model's on one side only",
+            next="use the lang directory the model was trained with, or train again",
+        )
 
 
 class GraphBuilder:
@@ -82,7 +94,9 @@ class GraphBuilder:
       transition_scale, self_loop_scale: factors on transition log-probabilities, as in Kaldi (1.0 and 0.1).
     """
 
-    def __init__(self, transitions, tree, disambig: list[int], *, transition_scale: float = 1.0, self_loop_scale: float = 0.1):
+    def __init__(
+        self, transitions, tree, disambig: list[int], *, transition_scale: float = 1.0, self_loop_scale: float = 0.1
+    ):
         self.transitions, self.tree, self.disambig = transitions, tree, sorted(disambig)
         self.transition_scale, self.self_loop_scale = transition_scale, self_loop_scale
         self.sizes: list[tuple[str, int, int]] = []
@@ -116,8 +130,13 @@ class GraphBuilder:
         self.determinize("HCLGa", hclg)
         hclg = erase_input_labels(hclg, disambig_ids)
         self.minimize("HCLGa", hclg)
-        hclg = khg.add_self_loops(self_loop_scale=self.self_loop_scale, disambig_syms=[], reorder=True,
-                                  trans_model=self.transitions, ifst=hclg)
+        hclg = khg.add_self_loops(
+            self_loop_scale=self.self_loop_scale,
+            disambig_syms=[],
+            reorder=True,
+            trans_model=self.transitions,
+            ifst=hclg,
+        )
         self.note("HCLG", hclg)
         return hclg
 
@@ -127,8 +146,12 @@ class GraphBuilder:
 
         # The return value is true when it gave up.
         if kaldifst.determinize_star(fst, use_log=True):
-            raise RecipeError("determinization stopped early", id=name, expected="a determinizable transducer",
-                              next="check the disambiguation symbols of L_disambig.fst (utils/validate_lang)")
+            raise RecipeError(
+                "determinization stopped early",
+                id=name,
+                expected="a determinizable transducer",
+                next="check the disambiguation symbols of L_disambig.fst (utils/validate_lang)",
+            )
         self.note(f"det {name}", fst)
 
     def minimize(self, name: str, fst) -> None:
@@ -143,8 +166,12 @@ class GraphBuilder:
         arcs = sum(fst.num_arcs(state) for state in range(states))
         self.record(name, states, arcs)
         if fst.start < 0 or states == 0:
-            raise RecipeError("empty transducer while building the graph", id=name, expected="at least one path",
-                              next="check that G.fst and L_disambig.fst use the same words.txt (utils/validate_lang)")
+            raise RecipeError(
+                "empty transducer while building the graph",
+                id=name,
+                expected="at least one path",
+                next="check that G.fst and L_disambig.fst use the same words.txt (utils/validate_lang)",
+            )
 
     def record(self, name: str, states: int, arcs: int) -> None:
         now = time.monotonic()

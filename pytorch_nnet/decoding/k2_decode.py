@@ -1,6 +1,7 @@
 """The k2 decoder process: log-likelihoods on standard input, lattices out. Runs in the k2 environment (Python 3.10).
 
-    forward ... ark:- | $K2_PYTHON -m pytorch_nnet.decoding.k2_decode [options] <graph-dir> <lat.JOB.npz> <failed.JOB.txt>
+    forward ... ark:- | $K2_PYTHON -m pytorch_nnet.decoding.k2_decode [options] <graph-dir> <lat.JOB.npz>
+        <failed.JOB.txt>
 
 Pruned Viterbi beam search over the graph and the likelihoods (k2.intersect_dense_pruned).
 """
@@ -31,8 +32,13 @@ class K2Decoder:
             import k2
             import torch
         except ImportError as error:
-            raise RecipeError("this Python has no k2", file=sys.executable, expected="k2 and torch", found=str(error),
-                              next="utils/setup_env.sh; or point K2_PYTHON at a Python that has k2 and kaldiio; or --decoder kaldi") from None
+            raise RecipeError(
+                "this Python has no k2",
+                file=sys.executable,
+                expected="k2 and torch",
+                found=str(error),
+                next="utils/setup_env.sh; or point K2_PYTHON at a Python that has k2 and kaldiio; or --decoder kaldi",
+            ) from None
         self.k2, self.torch, self.graph, self.options = k2, torch, graph, options
         # One thread a job: more do not make the search faster, and jobs run side by side.
         torch.set_num_threads(1)
@@ -46,15 +52,23 @@ class K2Decoder:
         self.extra = {"allow_partial": False} if "allow_partial" in keywords else {}
 
     def __call__(self, matrix: np.ndarray, factor: int) -> Lattice | None:
-        """matrix (T, num_pdfs) of finite log-likelihoods, checked by the caller: k2 does not look. None: no path survived."""
+        """matrix (T, num_pdfs) of finite log-likelihoods, checked by the caller: k2 does not look. None: no path
+        survived."""
         torch, options = self.torch, self.options
         # Column 0 belongs to label 0, which the graph does not have.
         scores = torch.full((1, len(matrix), matrix.shape[1] + 1), -1e30)
         scores[0, :, 1:] = torch.from_numpy(matrix) * options.acwt
         dense = self.k2.DenseFsaVec(scores, torch.tensor([[0, 0, len(matrix)]], dtype=torch.int32))
         lattice = self.k2.intersect_dense_pruned(
-            self.fsas, dense, search_beam=options.beam * factor, output_beam=options.lattice_beam,
-            min_active_states=options.min_active, max_active_states=options.max_active * factor, frame_idx_name="frame", **self.extra)
+            self.fsas,
+            dense,
+            search_beam=options.beam * factor,
+            output_beam=options.lattice_beam,
+            min_active_states=options.min_active,
+            max_active_states=options.max_active * factor,
+            frame_idx_name="frame",
+            **self.extra,
+        )
         # Pruning leaves a state without exits now and then.
         lattice = self.k2.connect(lattice)
         if lattice.num_arcs == 0:
@@ -63,7 +77,9 @@ class K2Decoder:
         return lattice_of_frames(self.graph, matrix, arcs[:, 0], arcs[:, 1], lattice.arc.numpy(), lattice.frame.numpy())
 
 
-def lattice_of_frames(graph: K2Graph, matrix: np.ndarray, src: np.ndarray, dst: np.ndarray, arc: np.ndarray, frame: np.ndarray) -> Lattice:
+def lattice_of_frames(
+    graph: K2Graph, matrix: np.ndarray, src: np.ndarray, dst: np.ndarray, arc: np.ndarray, frame: np.ndarray
+) -> Lattice:
     """A compact lattice from arcs that each take one frame of one arc of the graph.
 
     Args:
@@ -76,20 +92,22 @@ def lattice_of_frames(graph: K2Graph, matrix: np.ndarray, src: np.ndarray, dst: 
     frames = np.empty(int(dst.max()) + 1, np.int32)
     frames[src], frames[-1] = frame, len(matrix)
 
-    # An arc with several words becomes a row of arcs through new states at its first frame; the last of them bears the scores.
+    # An arc with several words becomes a row of arcs through new states at its first frame; the last of them bears the
+    # scores.
     several = np.flatnonzero(codes < 0)
     row, word = graph.expand_words(codes[several])
-    last = np.append(row[1:] != row[:-1], True)[:len(row)]
+    last = np.append(row[1:] != row[:-1], True)[: len(row)]
     old = several[row]
     state = len(frames) + np.cumsum(~last) - 1  # the new state each entry but the last of its row leads to
-    begins = np.append(True, last[:-1])[:len(row)]
+    begins = np.append(True, last[:-1])[: len(row)]
     one = codes >= 0
     columns = (
         np.append(src[one], np.where(begins, src[old], state - ~last)),
         np.append(dst[one], np.where(last, dst[old], state)),
         np.append(codes[one], word),
         np.append(am[one], np.where(last, am[old], 0)),
-        np.append(score[one], np.where(last, score[old], 0)))
+        np.append(score[one], np.where(last, score[old], 0)),
+    )
     # New states are numbered directly behind the state they start from, which keeps src < dst.
     home = np.append(np.arange(len(frames)), src[old[~last]])
     order = np.argsort(home, kind="stable")

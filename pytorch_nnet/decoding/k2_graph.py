@@ -1,14 +1,17 @@
 """The k2 form of HCLG: no input epsilons, labels are pdf-id + 1, every path costs what it costs in HCLG.
 
-k2.intersect_dense_pruned takes label 0 for a symbol that consumes a frame, so epsilons have to go; the tropical removal here is plain
-numpy (Mohri 2002, "Generic epsilon-removal"), keeps alternatives with different words apart, and needs no k2.
+k2.intersect_dense_pruned takes label 0 for a symbol that consumes a frame, so epsilons have to go; the tropical
+removal here is plain numpy (Mohri 2002, "Generic epsilon-removal"), keeps alternatives with different words apart, and
+needs no k2.
 
 graph.npz (uncompressed .npy members, no pickle), read whole in well under a second:
-    arcs        int32 (N, 4)  src, dst, label (pdf-id + 1, or -1 into the one final state), bits of the float32 score (log, higher is better)
+    arcs        int32 (N, 4)  src, dst, label (pdf-id + 1, or -1 into the one final state), bits of the float32 score
+        (log, higher is better)
     words       int32 (N,)    0 none; w > 0 the word-id; -k the k-th (from 1) of the word sequences below
     seq_offsets int32 (S + 1,), seq_words int32: words of sequence k are seq_words[seq_offsets[k-1]:seq_offsets[k]]
     num_pdfs    int32 ()
-Arcs into the final state may bear words too. State 0 is the start, the largest state is final; arcs are sorted by (src, label as unsigned, dst), as k2 wants.
+Arcs into the final state may bear words too. State 0 is the start, the largest state is final; arcs are sorted by
+(src, label as unsigned, dst), as k2 wants.
 """
 
 from __future__ import annotations
@@ -55,7 +58,8 @@ class WordSequences:
 
 @dataclass
 class Arcs:
-    """Parallel columns: src, dst, label, words (codes) int32 and score float64 (summed in double, stored as float32)."""
+    """Parallel columns: src, dst, label, words (codes) int32 and score float64 (summed in double, stored as
+    float32)."""
 
     src: np.ndarray
     dst: np.ndarray
@@ -71,7 +75,13 @@ class Arcs:
 
     def followed_by(self, other: "Arcs", sequences: WordSequences) -> "Arcs":
         """Element-wise concatenation; at most one of the two consumes a frame."""
-        return Arcs(self.src, other.dst, self.label + other.label, sequences.join(self.words, other.words), self.score + other.score)
+        return Arcs(
+            self.src,
+            other.dst,
+            self.label + other.label,
+            sequences.join(self.words, other.words),
+            self.score + other.score,
+        )
 
     @staticmethod
     def stack(parts: list["Arcs"]) -> "Arcs":
@@ -82,8 +92,12 @@ class Arcs:
         order = np.lexsort((-self.score, self.words, self.dst, self.label.astype(np.uint32), self.src))
         arcs = self.take(order)
         keep = np.ones(len(order), bool)
-        keep[1:] = ((arcs.src[1:] != arcs.src[:-1]) | (arcs.dst[1:] != arcs.dst[:-1])
-                    | (arcs.label[1:] != arcs.label[:-1]) | (arcs.words[1:] != arcs.words[:-1]))
+        keep[1:] = (
+            (arcs.src[1:] != arcs.src[:-1])
+            | (arcs.dst[1:] != arcs.dst[:-1])
+            | (arcs.label[1:] != arcs.label[:-1])
+            | (arcs.words[1:] != arcs.words[:-1])
+        )
         return arcs.take(np.flatnonzero(keep))
 
 
@@ -100,13 +114,15 @@ def pairs_meeting(left_state: np.ndarray, right_state: np.ndarray) -> tuple[np.n
 
 
 def remove_epsilons(arcs: Arcs, start: int, sequences: WordSequences) -> Arcs:
-    """An equivalent set of arcs without label 0: for every pair of states and every label and words, the best score is kept.
+    """An equivalent set of arcs without label 0: for every pair of states and every label and words, the best score is
+    kept.
 
-    A closure s -> t of epsilons is folded either into the arcs that leave t or into those that enter s, whichever adds fewer:
-    back-off arcs leave a great many states with one way in for one state with many ways out.
+    A closure s -> t of epsilons is folded either into the arcs that leave t or into those that enter s, whichever adds
+    fewer: back-off arcs leave a great many states with one way in for one state with many ways out.
     """
     epsilon = arcs.take(np.flatnonzero(arcs.label == 0)).best()
-    solid = arcs.take(np.flatnonzero(arcs.label != 0)).best()
+    solid = arcs.take(np.flatnonzero(arcs.label != 0))
+    solid = solid.take(np.argsort(solid.src, kind="stable"))
     closure, frontier = epsilon, epsilon
     for _ in range(MAX_EPSILON_DEPTH):
         i, j = pairs_meeting(frontier.dst, epsilon.src)
@@ -119,20 +135,23 @@ def remove_epsilons(arcs: Arcs, start: int, sequences: WordSequences) -> Arcs:
             break
         closure, frontier = merged, longer.best()
     else:
-        raise RecipeError("the graph has a loop of input epsilons", expected=f"at most {MAX_EPSILON_DEPTH} in a row",
-                          next="check L_disambig.fst and G.fst (utils/validate_lang)")
+        raise RecipeError(
+            "the graph has a loop of input epsilons",
+            expected=f"at most {MAX_EPSILON_DEPTH} in a row",
+            next="check L_disambig.fst and G.fst (utils/validate_lang)",
+        )
 
     size = 1 + int(max(arcs.src.max(), arcs.dst.max()))
     entering, leaving = np.bincount(solid.dst, minlength=size), np.bincount(solid.src, minlength=size)
     backwards = (entering[closure.src] < leaving[closure.dst]) & (closure.src != start)
     into_leaving = closure.take(np.flatnonzero(~backwards))
     into_entering = closure.take(np.flatnonzero(backwards))
+    # Suffixes go onto arcs that have their prefixes already: an arc may need both.
     i, j = pairs_meeting(into_leaving.dst, solid.src)
-    parts = [solid, into_leaving.take(i).followed_by(solid.take(j), sequences)]
-    by_dst = solid.take(np.argsort(solid.dst, kind="stable"))
+    prefixed = Arcs.stack([solid, into_leaving.take(i).followed_by(solid.take(j), sequences)])
+    by_dst = prefixed.take(np.argsort(prefixed.dst, kind="stable"))
     i, j = pairs_meeting(into_entering.src, by_dst.dst)
-    parts.append(by_dst.take(j).followed_by(into_entering.take(i), sequences))
-    return Arcs.stack(parts).best()
+    return Arcs.stack([prefixed, by_dst.take(j).followed_by(into_entering.take(i), sequences)])
 
 
 def reachable(src: np.ndarray, dst: np.ndarray, root: int, size: int) -> np.ndarray:
@@ -144,8 +163,8 @@ def reachable(src: np.ndarray, dst: np.ndarray, root: int, size: int) -> np.ndar
     frontier = np.array([root])
     while len(frontier):
         _, rows = expand(offsets[frontier + 1] - offsets[frontier], offsets[frontier])
-        frontier = np.unique(targets[rows])
-        frontier = frontier[~seen[frontier]]
+        fresh = targets[rows]
+        frontier = np.unique(fresh[~seen[fresh]])
         seen[frontier] = True
     return seen
 
@@ -174,15 +193,27 @@ class K2Graph:
         """Converts HCLG over transition-ids; pdf_of (transition-ids + 1,) maps them to pdf-ids, index 0 unused."""
         ilabel = hclg.arcs["ilabel"]
         if len(ilabel) == 0 or ilabel.max() >= len(pdf_of):
-            raise RecipeError("graph and model disagree", expected=f"transition-ids up to {len(pdf_of) - 1}",
-                              found=int(ilabel.max()) if len(ilabel) else "a graph without arcs", next="make the graph again (steps/mkgraph)")
+            raise RecipeError(
+                "graph and model disagree",
+                expected=f"transition-ids up to {len(pdf_of) - 1}",
+                found=int(ilabel.max()) if len(ilabel) else "a graph without arcs",
+                next="make the graph again (steps/mkgraph)",
+            )
         finals = np.flatnonzero(np.isfinite(hclg.final)).astype(np.int32)
         end = hclg.num_states
         zeros = np.zeros(len(finals), np.int32)
-        arcs = Arcs.stack([
-            Arcs(hclg.src, hclg.arcs["dst"], np.where(ilabel > 0, pdf_of[ilabel] + 1, 0).astype(np.int32),
-                 hclg.arcs["olabel"], -hclg.arcs["cost"].astype(np.float64)),
-            Arcs(finals, zeros + end, zeros - 1, zeros, -hclg.final[finals].astype(np.float64))])
+        arcs = Arcs.stack(
+            [
+                Arcs(
+                    hclg.src,
+                    hclg.arcs["dst"],
+                    np.where(ilabel > 0, pdf_of[ilabel] + 1, 0).astype(np.int32),
+                    hclg.arcs["olabel"],
+                    -hclg.arcs["cost"].astype(np.float64),
+                ),
+                Arcs(finals, zeros + end, zeros - 1, zeros, -hclg.final[finals].astype(np.float64)),
+            ]
+        )
         sequences = WordSequences()
         arcs = remove_epsilons(arcs, hclg.start, sequences)
         use = reachable(arcs.src, arcs.dst, hclg.start, end + 1) & reachable(arcs.dst, arcs.src, end, end + 1)
@@ -196,8 +227,13 @@ class K2Graph:
         arcs = arcs.best()  # sorted anew after the renumbering
         table = np.stack([arcs.src, arcs.dst, arcs.label, arcs.score.astype(np.float32).view(np.int32)], 1)
         lengths = [len(words) for words in sequences.table]
-        return cls(table, arcs.words.astype(np.int32), np.cumsum([0, *lengths], dtype=np.int32),
-                   np.array([word for words in sequences.table for word in words], dtype=np.int32), num_pdfs)
+        return cls(
+            table,
+            arcs.words.astype(np.int32),
+            np.cumsum([0, *lengths], dtype=np.int32),
+            np.array([word for words in sequences.table for word in words], dtype=np.int32),
+            num_pdfs,
+        )
 
     def save(self, path) -> None:
         with publish(path, "wb") as file:
@@ -210,12 +246,22 @@ class K2Graph:
             with np.load(require_file(path, next="make the graph (steps/mkgraph)"), allow_pickle=False) as file:
                 graph = cls(*(file[name] for name in MEMBERS))
         except (BadZipFile, KeyError, ValueError, EOFError) as error:
-            raise RecipeError("not a readable decoding graph", file=path, expected="graph.npz of steps/mkgraph",
-                              found=f"{type(error).__name__}: {error}", next="make the graph again (steps/mkgraph)") from None
+            raise RecipeError(
+                "not a readable decoding graph",
+                file=path,
+                expected="graph.npz of steps/mkgraph",
+                found=f"{type(error).__name__}: {error}",
+                next="make the graph again (steps/mkgraph)",
+            ) from None
         graph.num_pdfs = int(graph.num_pdfs)
         if graph.arcs[:, 2].max() > graph.num_pdfs:
-            raise RecipeError("a graph label lies beyond the pdfs", file=path, expected=f"labels up to {graph.num_pdfs}",
-                              found=int(graph.arcs[:, 2].max()), next="make the graph again (steps/mkgraph)")
+            raise RecipeError(
+                "a graph label lies beyond the pdfs",
+                file=path,
+                expected=f"labels up to {graph.num_pdfs}",
+                found=int(graph.arcs[:, 2].max()),
+                next="make the graph again (steps/mkgraph)",
+            )
         return graph
 
     def expand_words(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,10 @@
-"""The cross-check decoder process: LatticeFasterDecoder of kaldi-hmm-gmm over HCLG.fst, in the main environment, without k2.
+"""The cross-check decoder process: LatticeFasterDecoder of kaldi-hmm-gmm over HCLG.fst, without k2.
 
-    forward ... ark:- | python -m pytorch_nnet.decoding.kaldi_decode [options] <graph-dir> <lat.JOB.npz> <failed.JOB.txt>
+    forward ... ark:- | python -m pytorch_nnet.decoding.kaldi_decode [options] <graph-dir> <lat.JOB.npz>
+        <failed.JOB.txt>
 
-The library gives the best path alone, so a "lattice" is one row of words: sweeping LMWT over it changes nothing. Frames of words
-are not known and read 0.
+The library gives the best path alone, so a "lattice" is one row of words: sweeping LMWT over it changes nothing.
+Frames of words are not known and read 0.
 """
 
 from __future__ import annotations
@@ -33,13 +34,21 @@ class KaldiDecoder:
 
         self.khg, self.options = khg, options
         graph = read_fst(Path(graph_dir) / "HCLG.fst")
-        pdf_of = np.load(require_file(Path(graph_dir) / "pdf_of.npy", next="make the graph again (steps/mkgraph)"), allow_pickle=False)
+        pdf_of = np.load(
+            require_file(Path(graph_dir) / "pdf_of.npy", next="make the graph again (steps/mkgraph)"),
+            allow_pickle=False,
+        )
         labels = graph.arcs["ilabel"]
         if labels.max() >= len(pdf_of):
-            raise RecipeError("a graph label lies beyond the transition-ids", file=f"{graph_dir}/HCLG.fst",
-                              expected=f"at most {len(pdf_of) - 1}", found=int(labels.max()), next="make the graph again (steps/mkgraph)")
+            raise RecipeError(
+                "a graph label lies beyond the transition-ids",
+                file=f"{graph_dir}/HCLG.fst",
+                expected=f"at most {len(pdf_of) - 1}",
+                found=int(labels.max()),
+                next="make the graph again (steps/mkgraph)",
+            )
         graph.arcs["ilabel"] = np.where(labels > 0, pdf_of[labels] + 1, 0)
-        self.num_pdfs = int(pdf_of.max()) + 1
+        self.num_pdfs = int(Path(require_file(Path(graph_dir) / "num_pdfs")).read_text())
         with tempfile.TemporaryDirectory() as folder:
             write_fst(f"{folder}/fst", graph)
             self.fst = kaldifst.StdVectorFst.read(f"{folder}/fst")
@@ -50,11 +59,17 @@ class KaldiDecoder:
         """matrix (T, num_pdfs) of finite log-likelihoods. None: no path reached a final state."""
         options, khg = self.options, self.khg
         config = khg.LatticeFasterDecoderConfig(
-            beam=options.beam * factor, lattice_beam=options.lattice_beam, max_active=options.max_active * factor,
-            min_active=options.min_active, determinize_lattice=False)
+            beam=options.beam * factor,
+            lattice_beam=options.lattice_beam,
+            max_active=options.max_active * factor,
+            min_active=options.min_active,
+            determinize_lattice=False,
+        )
         decoder = khg.LatticeFasterDecoderStdVectorFst(self.fst, config)
         decodable = khg.DecodableCtc(matrix * np.float32(options.acwt))
-        done, labels, words, score = khg.decode_utterance_lattice_faster(decoder, decodable, self.transitions, "", False)
+        done, labels, words, score = khg.decode_utterance_lattice_faster(
+            decoder, decodable, self.transitions, "", False
+        )
         if not done:
             return None
         am = float(matrix[np.arange(len(matrix)), np.array(labels) - 1].sum(dtype=np.float64))

@@ -1,15 +1,18 @@
 """Lattices of words: what the decoder leaves behind, and the best paths under any LM weight and insertion penalty.
 
-A lattice is an acyclic graph with one start (state 0) and one end (the last state). An arc holds at most one word, an acoustic
-score `am` (unscaled log-likelihood, summed over the frames the arc spans) and a graph score `graph` (log weight in HCLG: language
-model, pronunciation and transitions); higher is better. `compact` shortens the frame-by-frame graph only where that leaves the best
-path of every (LMWT, WIP) as it is, so a sweep over a lattice loses nothing but what the decoding beams lost.
+A lattice is an acyclic graph with one start (state 0) and one end (the last state). An arc holds at most one word, an
+acoustic score `am` (unscaled log-likelihood, summed over the frames the arc spans) and a graph score `graph` (log
+weight in HCLG: language model, pronunciation and transitions); higher is better. `compact` shortens the frame-by-frame
+graph only where that leaves the best path of every (LMWT, WIP) as it is, so a sweep over a lattice loses nothing but
+what the decoding beams lost.
 
-lat.JOB.npz is a ZIP file (deflated, entries dated 1980-01-01, so equal lattices are equal bytes) with two NumPy 1.0 arrays an utterance:
-    <utt>.states.npy  (S,) records of 8 bytes:  int32 frame (where the state lies), int32 level (longest distance from the start, in arcs)
+lat.JOB.npz is a ZIP file (deflated, entries dated 1980-01-01, so equal lattices are equal bytes) with two NumPy 1.0
+arrays an utterance:
+    <utt>.states.npy  (S,) records of 8 bytes:  int32 frame (where the state lies), int32 level (longest distance from
+        the start, in arcs)
     <utt>.arcs.npy    (A,) records of 20 bytes: int32 src, int32 dst, int32 word (0: none), float32 am, float32 graph
-all little-endian. States are sorted by level; arcs by (dst, src, word); src < dst; the frame of state 0 is 0 and that of the last state
-the number of frames. A word belongs to the beginning of its arc: it was emitted at the frame of src.
+all little-endian. States are sorted by level; arcs by (dst, src, word); src < dst; the frame of state 0 is 0 and that
+of the last state the number of frames. A word belongs to the beginning of its arc: it was emitted at the frame of src.
 """
 
 from __future__ import annotations
@@ -53,8 +56,11 @@ class Lattice:
             arcs[name] = column
         end = len(frame) - 1
         if not len(arcs) or not (np.isfinite(arcs["am"]).all() and np.isfinite(arcs["graph"]).all()):
-            raise RecipeError("a lattice without arcs or with a score that is not finite", expected="a decoded utterance",
-                              found=f"{len(arcs)} arcs")
+            raise RecipeError(
+                "a lattice without arcs or with a score that is not finite",
+                expected="a decoded utterance",
+                found=f"{len(arcs)} arcs",
+            )
         linked = np.zeros(len(frame), np.int8)
         linked[arcs["src"]] |= 1
         linked[arcs["dst"]] |= 2
@@ -63,7 +69,8 @@ class Lattice:
         return sort_by_level(arcs, np.asarray(frame, np.int32))
 
     def compact(self) -> "Lattice":
-        """Joins arcs through states where no choice is made and drops what no (LMWT, WIP) can choose; loses no best path."""
+        """Joins arcs through states where no choice is made and drops what no (LMWT, WIP) can choose; loses no best
+        path."""
         arcs, frame = self.arcs, self.states["frame"]
         size = -1
         while size != len(arcs):
@@ -104,11 +111,16 @@ def sort_by_level(arcs: np.ndarray, frame: np.ndarray) -> Lattice:
 
 
 def drop_dominated(arcs: np.ndarray) -> np.ndarray:
-    """Of arcs with equal ends and word, drops each that is no better in either score than the one with the best graph score before it."""
+    """Of arcs with equal ends and word, drops each that is no better in either score than the one with the best graph
+    score before it."""
     arcs = arcs[np.lexsort((-arcs["am"], -arcs["graph"], arcs["word"], arcs["src"], arcs["dst"]))]
     while len(arcs) > 1:
-        twin = ((arcs["src"][1:] == arcs["src"][:-1]) & (arcs["dst"][1:] == arcs["dst"][:-1]) & (arcs["word"][1:] == arcs["word"][:-1])
-                & (arcs["am"][1:] <= arcs["am"][:-1]))
+        twin = (
+            (arcs["src"][1:] == arcs["src"][:-1])
+            & (arcs["dst"][1:] == arcs["dst"][:-1])
+            & (arcs["word"][1:] == arcs["word"][:-1])
+            & (arcs["am"][1:] <= arcs["am"][:-1])
+        )
         if not twin.any():
             break
         arcs = arcs[np.concatenate([[True], ~twin])]
@@ -135,13 +147,14 @@ def join_single_exits(arcs: np.ndarray, num_states: int) -> np.ndarray:
 
 
 def join_single_entries(arcs: np.ndarray, num_states: int) -> np.ndarray:
-    """Removes states entered by one arc and left by wordless arcs only: every arc out of such a state starts earlier, with the word
-    of the entering arc."""
+    """Removes states entered by one arc and left by wordless arcs only: every arc out of such a state starts earlier,
+    with the word of the entering arc."""
     entries = np.bincount(arcs["dst"], minlength=num_states)
     speaks = np.bincount(arcs["src"], weights=arcs["word"] != 0, minlength=num_states) > 0
     end = num_states - 1
     through = np.flatnonzero((entries[arcs["dst"]] == 1) & ~speaks[arcs["dst"]] & (arcs["dst"] != end))
-    # An arc both entering and leaving removed states would hand its word through a chain; its word is 0 unless it is the first.
+    # An arc both entering and leaving removed states would hand its word through a chain; its word is 0 unless it is
+    # the first.
     source = np.arange(num_states)
     gain = np.zeros((num_states, 2))
     word = np.zeros(num_states, np.int32)
@@ -161,7 +174,8 @@ def join_single_entries(arcs: np.ndarray, num_states: int) -> np.ndarray:
 
 
 def follow(pointer: np.ndarray, gain: np.ndarray, word: np.ndarray | None = None):
-    """Resolves chains of pointers (fixed points point to themselves) by doubling, summing gains and passing words along."""
+    """Resolves chains of pointers (fixed points point to themselves) by doubling, summing gains and passing words
+    along."""
     while True:
         further = pointer[pointer]
         if (further == pointer).all():
@@ -173,14 +187,15 @@ def follow(pointer: np.ndarray, gain: np.ndarray, word: np.ndarray | None = None
 
 
 def best_arcs(lattice: Lattice, lmwts: Sequence[float], wips: Sequence[float]) -> np.ndarray:
-    """Best paths for the pairs (lmwts[i], wips[i]), minimising -am / LMWT - graph + WIP * words as Kaldi's lattice-scale,
-    lattice-add-penalty and lattice-best-path do.
+    """Best paths for the pairs (lmwts[i], wips[i]), minimising -am / LMWT - graph + WIP * words as Kaldi's
+    lattice-scale, lattice-add-penalty and lattice-best-path do.
 
     Returns:
       int64 (pairs, levels), the arcs of each path from the end backwards, padded with -1.
     """
     level, src = lattice.states["level"], lattice.arcs["src"]
-    # Costs are linear in (1 / LMWT, 1, WIP), so a few arcs cost one small matrix product; all of them at once would not fit the cache.
+    # Costs are linear in (1 / LMWT, 1, WIP), so a few arcs cost one small matrix product; all of them at once would
+    # not fit the cache.
     features = np.stack([-lattice.arcs["am"], -lattice.arcs["graph"], lattice.arcs["word"] != 0], 1).astype(np.float64)
     weights = np.stack([1 / np.asarray(lmwts, np.float64), np.ones(len(lmwts)), np.asarray(wips, np.float64)])
     entry = np.searchsorted(lattice.arcs["dst"], np.arange(len(level) + 1))  # arcs into state s: entry[s]:entry[s + 1]
@@ -193,7 +208,10 @@ def best_arcs(lattice: Lattice, lmwts: Sequence[float], wips: Sequence[float]) -
         np.minimum.reduceat(cost, entry[low:high] - begin, axis=0, out=alpha[low:high])
 
     paths = np.full((len(lmwts), level[-1]), -1)
-    pair, state = np.arange(len(lmwts)), np.full(len(lmwts), len(level) - 1)  # walks back from the end, all pairs abreast
+    pair, state = (
+        np.arange(len(lmwts)),
+        np.full(len(lmwts), len(level) - 1),
+    )  # walks back from the end, all pairs abreast
     for step in range(level[-1]):
         count = entry[state + 1] - entry[state]
         walk = np.repeat(np.arange(len(pair)), count)
@@ -266,10 +284,15 @@ class LatticeReader:
         try:
             self._zip = zipfile.ZipFile(require_file(path, next="decode again (steps/decode)"))
         except zipfile.BadZipFile as error:
-            raise RecipeError("not a lattice archive", file=path, expected="lat.JOB.npz of steps/decode", found=str(error),
-                              next="decode again (steps/decode)") from None
+            raise RecipeError(
+                "not a lattice archive",
+                file=path,
+                expected="lat.JOB.npz of steps/decode",
+                found=str(error),
+                next="decode again (steps/decode)",
+            ) from None
         suffix = ".states.npy"
-        self.utts = [name[:-len(suffix)] for name in self._zip.namelist() if name.endswith(suffix)]
+        self.utts = [name[: -len(suffix)] for name in self._zip.namelist() if name.endswith(suffix)]
 
     def __len__(self) -> int:
         return len(self.utts)
@@ -284,9 +307,16 @@ class LatticeReader:
             try:
                 array = np.lib.format.read_array(io.BytesIO(self._zip.read(f"{utt}.{name}.npy")), allow_pickle=False)
             except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-                raise RecipeError("no readable lattice for this utterance", file=self.path, id=utt, found=str(error),
-                                  next="decode again (steps/decode)") from None
+                raise RecipeError(
+                    "no readable lattice for this utterance",
+                    file=self.path,
+                    id=utt,
+                    found=str(error),
+                    next="decode again (steps/decode)",
+                ) from None
             if array.dtype != dtype:
-                raise RecipeError("a lattice of another layout", file=self.path, id=utt, expected=dtype, found=array.dtype)
+                raise RecipeError(
+                    "a lattice of another layout", file=self.path, id=utt, expected=dtype, found=array.dtype
+                )
             arrays.append(array)
         return Lattice(*arrays)

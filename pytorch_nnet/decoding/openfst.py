@@ -3,7 +3,8 @@
 Layout (little-endian; OpenFst fst.h FstHeader and vector-fst.h):
     int32 2125659606; string "vector"; string "standard" (each int32 length, bytes); int32 version 2; int32 flags;
     uint64 properties; int64 start; int64 states; int64 arcs
-    then per state: float32 final cost (+inf: not final); int64 n; n records of (int32 ilabel, int32 olabel, float32 cost, int32 next)
+    then per state: float32 final cost (+inf: not final); int64 n; n records of (int32 ilabel, int32 olabel, float32
+    cost, int32 next)
 """
 
 from __future__ import annotations
@@ -47,8 +48,13 @@ def read_fst(path) -> FstArrays:
     try:
         return parse(content)
     except (struct.error, ValueError) as error:
-        raise RecipeError("not a readable FST", file=path, expected="a whole OpenFst file of type vector, standard arcs",
-                          found=str(error), next="make the graph again (steps/mkgraph)") from None
+        raise RecipeError(
+            "not a readable FST",
+            file=path,
+            expected="a whole OpenFst file of type vector, standard arcs",
+            found=str(error),
+            next="make the graph again (steps/mkgraph)",
+        ) from None
 
 
 def parse(content: bytes) -> FstArrays:
@@ -58,12 +64,14 @@ def parse(content: bytes) -> FstArrays:
     names = []
     for _ in range(2):
         (length,) = struct.unpack_from("<i", content, at)
-        names.append(content[at + 4:at + 4 + length].decode("ascii"))
+        names.append(content[at + 4 : at + 4 + length].decode("ascii"))
         at += 4 + length
     version, flags, _, start, states, _ = struct.unpack_from("<iiQqqq", content, at)
     at += struct.calcsize("<iiQqqq")
     if names != ["vector", "standard"] or version != 2 or flags & 3:
-        raise ValueError(f"type {names[0]}, arcs {names[1]}, version {version}, flags {flags} (symbol tables are not read)")
+        raise ValueError(
+            f"type {names[0]}, arcs {names[1]}, version {version}, flags {flags} (symbol tables are not read)"
+        )
     final, counts, starts = [], [], []
     # The number of states is -1 when the writer could not seek; then they end with the file.
     while len(final) < states or (states < 0 and at < len(content)):

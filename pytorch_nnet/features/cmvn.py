@@ -34,7 +34,8 @@ def apply_cmvn(feats: np.ndarray, stats: np.ndarray, norm_means: bool = True, no
     if not norm_means:
         return feats
     if stats.shape != (2, feats.shape[1] + 1) or stats[0, -1] < 1:
-        raise RecipeError("statistics do not fit the features", expected=f"(2, {feats.shape[1] + 1}) with frames counted",
+        raise RecipeError("statistics do not fit the features",
+                          expected=f"(2, {feats.shape[1] + 1}) with frames counted",
                           found=f"{stats.shape}", next="steps/compute_cmvn_stats <data>")
     mean = stats[0, :-1] / stats[0, -1]
     if not norm_vars:

@@ -1,7 +1,7 @@
 """Features of a data directory, by parallel jobs: archives, feats.scp, utt2num_frames and cuts with features attached.
 
-The jobs (`compute_job`) write archives and cuts; this side starts them and publishes one index over all of them, made from
-the cuts, so that feats.scp and Lhotse's manifest point at the same bytes. It does not import Lhotse.
+The jobs (`compute_job`) write archives and cuts; this side starts them and publishes one index over all of them, made
+from the cuts, so that feats.scp and Lhotse's manifest point at the same bytes. It does not import Lhotse.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class MakeMfccOptions(MfccConfig, JobOptions):
 def make_features(path, options: MakeFbankOptions | MakeMfccOptions) -> tuple[int, int]:
     """Computes the features that `options` describe; returns the numbers of utterances and frames.
 
-    The matrices do not depend on nj. Until all is done the directory has no feats.scp; its cmvn.scp goes, being of older features.
+    The matrices do not depend on nj. Until all is done the directory has no feats.scp; its cmvn.scp
+    goes, being of older features.
     Raises:
       RecipeError: bad audio or segments (the job's log has the same report), utterances without a frame.
     """
@@ -88,7 +89,8 @@ def make_features(path, options: MakeFbankOptions | MakeMfccOptions) -> tuple[in
         refuse_short(data, short, options.drop_short)
         with publish(data.path / "utt2num_frames") as counts:
             counts.writelines(f"{utt} {count}\n" for utt, count in frames.items())
-    for stale in [*folder.glob("cuts.*.jsonl"), *set(folder.glob("raw_*.ark")) - {archive(data.path, job) for job in range(1, jobs + 1)}]:
+    archives = {archive(data.path, job) for job in range(1, jobs + 1)}
+    for stale in [*folder.glob("cuts.*.jsonl"), *set(folder.glob("raw_*.ark")) - archives]:
         stale.unlink()
     if short:
         fix_data_dir(data.path)
@@ -103,7 +105,8 @@ def archive(path: Path, job: int) -> Path:
 def feature_config(options: FbankConfig | MfccConfig) -> dict:
     """The options that decide the features, in the form of Lhotse's extractor files."""
     kind = FbankConfig if isinstance(options, FbankConfig) else MfccConfig
-    return {"feature_type": kind.feature_type, **{field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}}
+    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
+    return {"feature_type": kind.feature_type, **values}
 
 
 def merged(pieces: list[Path]) -> Iterator[tuple[str, str]]:
@@ -123,7 +126,8 @@ def refuse_short(data: DataDir, short: list[str], drop: bool) -> None:
     """Raises RecipeError if utterances without a frame may not be dropped; lists them if they may."""
     if not short:
         return
-    found = f"{len(short)} of {len(data.utt2spk)} shorter than one window: {' '.join(short[:5])}{' ...' if len(short) > 5 else ''}"
+    names = " ".join(short[:5]) + (" ..." if len(short) > 5 else "")
+    found = f"{len(short)} of {len(data.utt2spk)} shorter than one window: {names}"
     if not drop:
         raise RecipeError("utterances too short for a single frame", file=data.path, id=short[0],
                           expected="at least one window of audio each", found=found,

@@ -57,7 +57,8 @@ def main(argv: list[str]) -> None:
         for utt in sorted(lines, key=str.encode):
             file.write(f"{utt} {lines[utt]}\n")
     seconds = sum(place.end - place.start for place in placements)
-    print(f"{seconds:.0f} s of audio, {seconds / (time.perf_counter() - start):.0f} x real time with reading and storing",
+    rate = seconds / (time.perf_counter() - start)
+    print(f"{seconds:.0f} s of audio, {rate:.0f} x real time with reading and storing",
           file=sys.stderr)
 
 
@@ -70,7 +71,8 @@ def read_placements(placements: list[Placement], allow_pipes: bool) -> Iterator[
         audio, _ = read_audio(source, id=places[0].recording, allow_pipes=allow_pipes)
         if audio.shape[1] != places[0].audio.samples:
             raise RecipeError("audio file is cut short", file=source, id=places[0].recording,
-                              expected=f"{places[0].audio.samples} samples, says its header", found=f"{audio.shape[1]} samples",
+                              expected=f"{places[0].audio.samples} samples, says its header",
+                              found=f"{audio.shape[1]} samples",
                               next="copy the file from the corpus again")
         for place in places:
             yield place, audio[place.channel, place.samples]
@@ -79,8 +81,8 @@ def read_placements(placements: list[Placement], allow_pipes: bool) -> Iterator[
 def attach(cut: MonoCut, feats: np.ndarray, extractor: FeatureExtractor, writer: ArchiveWriter) -> None:
     """Stores features (T, D) and points the cut at them.
 
-    Lhotse wants a cut to last as long as its frames. With snip_edges a segment has up to one window less of them, so the cut
-    ends with the last whole shift; the supervision keeps the segment's own end.
+    Lhotse wants a cut to last as long as its frames. With snip_edges a segment has up to one window less of them, so
+    the cut ends with the last whole shift; the supervision keeps the segment's own end.
     """
     if not np.isfinite(feats).all():
         raise RecipeError("features are not finite", id=cut.id, expected="finite numbers",

@@ -11,8 +11,8 @@ import numpy as np
 def delta_scales(order: int, window: int) -> tuple[np.ndarray, ...]:
     """Filter taps for derivatives 0..order.
 
-    Each derivative is a regression over `window` frames on both sides, and a higher one is the same filter applied again
-    to the taps, so that the edges of the signal are clamped once, not once per order.
+    Each derivative is a regression over `window` frames on both sides, and a higher one is the same filter applied
+    again to the taps, so that the edges of the signal are clamped once, not once per order.
     """
     slope = np.arange(-window, window + 1, dtype=np.float64)
     slope /= np.sum(slope ** 2)
@@ -35,12 +35,13 @@ def add_deltas(feats: np.ndarray, order: int = 2, window: int = 2) -> np.ndarray
     columns = [feats]
     for taps in delta_scales(order, window)[1:]:
         first = reach - len(taps) // 2
-        columns.append(sum(np.float32(tap) * padded[first + k:first + k + len(feats)] for k, tap in enumerate(taps) if tap))
+        columns.append(sum(np.float32(tap) * padded[first + k:first + k + len(feats)]
+                           for k, tap in enumerate(taps) if tap))
     return np.concatenate(columns, axis=1)
 
 
 def splice(feats: np.ndarray, left: int, right: int) -> np.ndarray:
-    """Puts `left` frames before and `right` after beside each frame, oldest first: (T, D) -> (T, (left + 1 + right) D)."""
+    """Puts `left` frames before and `right` after beside each, oldest first: (T, D) -> (T, (left + 1 + right) D)."""
     feats = np.asarray(feats, dtype=np.float32)
     index = np.arange(len(feats))[:, None] + np.arange(-left, right + 1)
     return feats[np.clip(index, 0, len(feats) - 1)].reshape(len(feats), -1)

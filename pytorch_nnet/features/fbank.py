@@ -1,7 +1,7 @@
 """Mel filterbank with a root in place of the logarithm: the network's input (31 channels, 10th root).
 
-The root keeps silence near zero where a logarithm would spread its noise over a wide range. Lhotse's extractor over this
-function is in `extractors`.
+The root keeps silence near zero where a logarithm would spread its noise over a wide range. Lhotse's extractor over
+this function is in `extractors`.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ class FeatureReader:
             raise RecipeError("data directory without features", file=self.data.path / "feats.scp",
                               next=f"steps/make_mfcc {self.data.path}, or steps/make_fbank")
         if any(self.cmvn.values()) and not self.data.cmvn:
-            raise RecipeError("missing input", file=self.data.path / "cmvn.scp", expected="statistics for every speaker",
+            raise RecipeError("missing input", file=self.data.path / "cmvn.scp",
+                              expected="statistics for every speaker",
                               found="nothing", next=f"steps/compute_cmvn_stats {self.data.path}")
         self._stats: dict[str, np.ndarray] = {}
         # One open file per archive: opening it again for every utterance takes longer than reading the matrix.
@@ -78,7 +79,8 @@ class FeatureReader:
     def _speaker(self, speaker: str) -> np.ndarray:
         if speaker not in self._stats:
             if speaker not in self.data.cmvn:
-                raise RecipeError("no normalisation statistics for a speaker", file=self.data.path / "cmvn.scp", id=speaker,
+                raise RecipeError("no normalisation statistics for a speaker", file=self.data.path / "cmvn.scp",
+                                  id=speaker,
                                   next=f"steps/compute_cmvn_stats {self.data.path}")
             self._stats[speaker] = read_matrix(self.data.cmvn[speaker], file=self.data.path / "cmvn.scp", id=speaker)
         return self._stats[speaker]

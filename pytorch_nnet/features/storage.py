@@ -1,7 +1,7 @@
 """Lhotse storage in plain Kaldi archives, so that feats.scp and the cuts point at the same bytes.
 
-Lhotse's own Kaldi writer compresses (it is lossy) and needs one more package. Here a matrix's storage_path is the archive
-and its storage_key the byte offset: `<storage_path>:<storage_key>` is the entry of feats.scp.
+Lhotse's own Kaldi writer compresses (it is lossy) and needs one more package. Here a matrix's storage_path is the
+archive and its storage_key the byte offset: `<storage_path>:<storage_key>` is the entry of feats.scp.
 """
 
 from __future__ import annotations

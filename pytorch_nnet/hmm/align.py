@@ -14,6 +14,7 @@ from .model import AcousticModel
 
 ACOUSTIC_SCALE = 0.1
 FAILURE_LIMIT = 0.05
+RANDOM_PATHS = 100  # tries to find a path short enough for the utterance: optional silences and pronunciations are drawn at random
 
 
 @dataclass
@@ -64,6 +65,7 @@ class Aligner:
     def __post_init__(self):
         import kaldi_hmm_gmm as khg
 
+        check_beams(self.beam, self.retry_beam)
         self.config = khg.AlignConfig(beam=self.beam, retry_beam=self.retry_beam)
 
     def with_gaussians(self, utt: str, graph, features: np.ndarray) -> np.ndarray | None:
@@ -100,6 +102,13 @@ class Aligner:
         return path if len(path) == frames else None
 
 
+def check_beams(beam: float, retry_beam: float) -> None:
+    """Raises RecipeError unless 0 < beam < retry_beam; retry_beam 0 means no second attempt."""
+    if beam <= 0 or 0 != retry_beam <= beam:
+        raise RecipeError("beams make no sense", expected="0 < --beam < --retry-beam, or --retry-beam 0 for one attempt",
+                          found=f"beam {beam:g}, retry beam {retry_beam:g}")
+
+
 def localized(graph) -> tuple[object, np.ndarray]:
     """Renumbers a graph's input labels 1, 2, ... and returns (the new graph, int32 array: its label i stood for array[i-1]).
 
@@ -126,8 +135,10 @@ def equal_alignment(graph, frames: int) -> np.ndarray | None:
     """A path of exactly `frames` transition-ids with the time spread over the states, or None: the start of flat training."""
     import kaldifst
 
-    found, path = kaldifst.equal_align(ifst=graph, length=frames, rand_seed=3, num_retries=10)
-    if not found:
-        return None
-    _, labels, _, _ = kaldifst.get_linear_symbol_sequence(path)
-    return np.array(labels, np.int32) if len(labels) == frames else None
+    # The library's own retries repeat the same draw, so we change its seed.
+    for seed in range(1, RANDOM_PATHS + 1):
+        found, path = kaldifst.equal_align(ifst=graph, length=frames, rand_seed=seed, num_retries=1)
+        if found:
+            _, labels, _, _ = kaldifst.get_linear_symbol_sequence(path)
+            return np.array(labels, np.int32) if len(labels) == frames else None
+    return None

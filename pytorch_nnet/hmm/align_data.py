@@ -15,7 +15,7 @@ from ..io.launcher import DEFAULT_CMD, python_module, run_jobs
 from ..io.options import option
 from ..io.publish import publish
 from ..lang.lang_dir import LangDir
-from .align import ACOUSTIC_SCALE, read_failures
+from .align import ACOUSTIC_SCALE, check_beams, read_failures
 from .graphs import check_transcripts
 from .jobs import job_arguments
 from .model import MODEL_FILES, AcousticModel
@@ -41,6 +41,7 @@ def align_data(data: str, lang: str, source: str, folder: str, options: AlignDat
     Raises:
       RecipeError: more than 5 % of the utterances failed; lists them.
     """
+    check_beams(options.beam, options.retry_beam)
     data_dir = DataDir.load(data, need=("text", "feats.scp"))
     data_dir.split(options.nj)
     model, lang_dir = AcousticModel.load(source), LangDir(lang)

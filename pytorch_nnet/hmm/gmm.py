@@ -16,6 +16,7 @@ from ..io.kaldi_model import Gaussians
 
 LOG_2PI = float(np.log(2 * np.pi))
 MIN_VARIANCE = 1e-3
+FIRST_MIN_VARIANCE = 1e-2  # of Gaussians that start from a leaf's few frames
 MIN_WEIGHT = 1e-5
 # Multiples of 2^-16 below 2^37 add up exactly in double precision, in any order. The largest sum of squares we expect, a Gaussian
 # with a third of 300 hours and a cepstral variance of 400, is about 2^34.
@@ -184,5 +185,5 @@ def single_gaussians(sums: np.ndarray) -> Gaussians:
     sums = np.where(thin[:, None], sums.sum(0), sums)
     count = np.maximum(sums[:, :1], 1.0)
     means = sums[:, 1:1 + dim] / count
-    variances = np.maximum(sums[:, 1 + dim:] / count - means ** 2, MIN_VARIANCE)
+    variances = np.maximum(sums[:, 1 + dim:] / count - means ** 2, FIRST_MIN_VARIANCE)
     return gaussians_from_moments(np.ones(len(sums)), means, variances, np.arange(len(sums) + 1))

@@ -22,7 +22,7 @@ from ..io.progress import track
 from ..io.publish import publish
 from ..lang.lang_dir import LangDir
 from . import gmm
-from .align import read_failures
+from .align import check_beams, read_failures
 from .graphs import check_transcripts
 from .jobs import job_arguments
 from .model import AcousticModel, FeatureOptions
@@ -125,6 +125,7 @@ class Trainer:
     def __init__(self, data: str, lang: str, folder: str, options, totgauss: int | None = None):
         self.data, self.folder, self.options = data, Path(folder), options
         self.totgauss = options.totgauss if totgauss is None else totgauss
+        check_beams(max(options.beam_at(1), options.beam), options.retry_beam)
         self.lang = LangDir(lang)
         self.data_dir = DataDir.load(data, need=("text", "feats.scp", "cmvn.scp"))
         self.data_dir.split(options.nj)  # refuses too many jobs before any work is done

@@ -10,7 +10,7 @@
 
     options, (graph, data, out) = parse(DecodeOptions, argv, USAGE, nargs=3)
 
-On the command line `--beam 13`, `--beam=13` and `--skip-scoring true` (or bare `--skip-scoring`), with - or _ alike. `--config FILE`
+On the command line `--beam 13`, `--beam=13` and `--skip-scoring true` (Kaldi's way), with - or _ alike. `--config FILE`
 reads `beam: 13` lines (YAML); the command line wins over it. Unknown names are refused with the nearest known one.
 """
 
@@ -37,15 +37,16 @@ def option(default: Any, help: str) -> Any:
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def parse(cls: type[T], argv: Sequence[str], usage: str, nargs: int | tuple[int, int] | None = None) -> tuple[T, list[str]]:
+def parse(cls: type[T], argv: Sequence[str], usage: str, nargs: int | tuple[int, int] | None = None, *,
+          flags: Sequence[str] = ()) -> tuple[T, list[str]]:
     """Parses `argv` into an instance of `cls` and the positional arguments.
 
     Args:
       nargs: number of positional arguments, or (least, most); None accepts any number.
+      flags: names of boolean options that stand alone, where Kaldi's script has them so (validate_data_dir --no-text).
     Raises:
       RecipeError: unknown option, bad value. Exits 0 on --help and 1 on a wrong number of arguments, with the usage.
     """
-    hints = typing.get_type_hints(cls)
     given: dict[str, Any] = {}
     from_file: dict[str, Any] = {}
     positional: list[str] = []
@@ -62,14 +63,13 @@ def parse(cls: type[T], argv: Sequence[str], usage: str, nargs: int | tuple[int,
             positional.append(word)
             continue
         name, equals, value = word[2:].partition("=")
-        name = name.replace("-", "_")
-        if not equals:
-            if hints.get(name) is bool and (not queue or queue[0].lower() not in ("true", "false")):
-                value = "true"  # a bare flag, as some of Kaldi's scripts have them: --no-text
-            elif queue:
-                value = queue.pop(0)
-            else:
+        if not equals and name.replace("-", "_") in flags and queue[:1] not in (["true"], ["false"]):
+            value = "true"
+        elif not equals:
+            if not queue:
                 raise RecipeError("option without a value", id=word, next="call again with --help")
+            value = queue.pop(0)
+        name = name.replace("-", "_")
         if name == "config":
             from_file.update(load_config(value))
         else:

@@ -1,7 +1,7 @@
 """Back-off n-gram models in memory and as ARPA files.
 
-An n-gram is a row of the table of its order: the row of its first n-1 words in the table below (`parent`) and its last word
-(`word`). Rows are sorted by (parent, word), so a look-up is a binary search and a whole text is scored at once in numpy.
+An n-gram is a row of the table of its order: the row of its first n-1 words in the table below (`parent`) and its last
+word (`word`). Rows are sorted by (parent, word), so a look-up is a binary search, and a text is scored in one go.
 """
 
 from __future__ import annotations
@@ -105,13 +105,14 @@ class Perplexity:
 
     def report(self, name: str) -> str:
         rate = 100.0 * self.oov / max(self.words, 1)
-        return f"{name}: {self.sentences} sentences, {self.words} words, {self.oov} OOV ({rate:.2f} %), perplexity {self.value:.2f}"
+        return (f"{name}: {self.sentences} sentences, {self.words} words, {self.oov} OOV ({rate:.2f} %), "
+                f"perplexity {self.value:.2f}")
 
 
 def perplexity(text: Iterable[Sequence[str]], model: NgramModel, unk: str = "<unk>") -> Perplexity:
-    """Perplexity of sentences, sentence ends counted; OOVs are counted, excluded from it, and stand as `unk` in histories."""
+    """Perplexity of sentences with their ends; OOVs are counted apart, and stand as `unk` in histories."""
     grams, sentences, words, oov = [], 0, 0, 0
-    # Without `unk` in the model any id does: no n-gram of </s> followed by a word exists, so the history backs off fully.
+    # Without `unk` in the model any id does: no n-gram of </s> followed by a word exists, so it backs off.
     stand_in = model.ids.get(unk, model.ids["</s>"])
     for sentence in text:
         ids = [model.ids.get(word, -1) for word in sentence]
@@ -150,8 +151,8 @@ def read_arpa(path) -> NgramModel:
     """Reads an ARPA file, gzipped or not.
 
     Raises:
-      RecipeError, with the line: a count that differs from the header's, fields missing or not numbers, a probability above 1,
-      an n-gram given twice, with a word that is no unigram or a history that is no (n-1)-gram, no \\end\\.
+      RecipeError, with the line: a count that differs from the header's, fields missing or not numbers, a probability
+      above 1, an n-gram given twice, with a word that is no unigram or a history that is no (n-1)-gram, no \\end\\.
     """
     with open(require_file(path), "rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
@@ -225,7 +226,8 @@ class ArpaReader:
         except ValueError:
             raise self.fail("not a number", "<log10 probability> <words> [<back-off>]", line) from None
         if len(fields) not in (n + 1, n + 2) or (len(fields) == n + 2 and n == highest):
-            raise self.fail("wrong number of fields", f"probability, {n} words{', back-off or none' if n < highest else ''}", line)
+            raise self.fail("wrong number of fields",
+                            f"probability, {n} words{', back-off or none' if n < highest else ''}", line)
         if not (logprob <= 1e-4 and np.isfinite(logprob) and np.isfinite(backoff)):
             raise self.fail("impossible value", "log10 probability <= 0, finite numbers", line)
         words = fields[1:n + 1]
@@ -248,7 +250,8 @@ class ArpaReader:
         numbers[1].append(backoff)
 
 
-def sort_orders(tables: list[dict[tuple[int, int], int]], columns: list[tuple[list[float], list[float]]]) -> list[Order]:
+def sort_orders(tables: list[dict[tuple[int, int], int]],
+                columns: list[tuple[list[float], list[float]]]) -> list[Order]:
     """Sorts each table by (parent, word), parents renumbered to the sorted order below."""
     orders: list[Order] = []
     renumber = np.zeros(1, dtype=np.int64)

@@ -39,12 +39,14 @@ def write_grammar(arpa, lang: LangDir, *, drop_unknown: bool = False) -> Grammar
     dropped = [word for word, here in zip(model.words, known) if not here]
     if dropped and not drop_unknown:
         raise RecipeError("words of the language model have no pronunciation", file=arpa, id=dropped[0],
-                          expected=f"words of {lang.folder / 'words.txt'}", found=f"{len(dropped)} others: {' '.join(dropped[:10])}",
+                          expected=f"words of {lang.folder / 'words.txt'}",
+                          found=f"{len(dropped)} others: {' '.join(dropped[:10])}",
                           next="add them to the dictionary, or leave them out: steps/format_lm --drop-unknown true ...")
     if dropped:
         model = restrict(model, known)
     if not set(model.words) & set(lang.vocabulary):
-        raise RecipeError("language model and dictionary share no word", file=arpa, expected="words such as " + lang.vocabulary[0],
+        raise RecipeError("language model and dictionary share no word", file=arpa,
+                          expected="words such as " + lang.vocabulary[0],
                           found=", ".join(dropped[:5]), next="check capitals and encoding of both")
     with publish_path(lang.folder / "G.fst") as path:
         fst = arpa_to_fst(model, lang, path)
@@ -61,7 +63,8 @@ def arpa_to_fst(model: NgramModel, lang: LangDir, path):
     with tempfile.TemporaryDirectory() as scratch:
         plain = os.path.join(scratch, "lm.arpa")  # kaldilm reads no gzip
         write_arpa(plain, model)
-        kaldilm.arpa2fst(plain, str(path), disambig_symbol="#0", read_symbol_table=str(lang.path("words.txt")), max_arpa_warnings=0)
+        kaldilm.arpa2fst(plain, str(path), disambig_symbol="#0", read_symbol_table=str(lang.path("words.txt")),
+                         max_arpa_warnings=0)
     return kaldifst.StdVectorFst.read(str(path))
 
 
@@ -72,7 +75,8 @@ def restrict(model: NgramModel, keep: np.ndarray) -> NgramModel:
     rows = np.zeros(1, dtype=np.int64)  # new row of each row below
     for order in model.orders:
         chosen = alive[order.parent] & keep[order.word]
-        orders.append(Order(rows[order.parent[chosen]], number[order.word[chosen]], order.logprob[chosen], order.backoff[chosen]))
+        orders.append(Order(rows[order.parent[chosen]], number[order.word[chosen]], order.logprob[chosen],
+                            order.backoff[chosen]))
         alive, rows = chosen, np.cumsum(chosen) - 1
     return NgramModel([word for word, kept in zip(model.words, keep) if kept], orders)
 

@@ -25,7 +25,8 @@ class LangDir:
 
     def path(self, name: str) -> Path:
         """The path of a file in the directory, such as "L_disambig.fst"; RecipeError if it is not there."""
-        return Path(require_file(self.folder / name, next="steps/format_lm <arpa.gz> <lang>" if name == "G.fst" else NEXT))
+        maker = "steps/format_lm <arpa.gz> <lang>" if name == "G.fst" else NEXT
+        return Path(require_file(self.folder / name, next=maker))
 
     @cached_property
     def words(self) -> dict[str, int]:
@@ -91,7 +92,8 @@ class LangDir:
         found = [table.get(word) for word in words]
         return [oov if number is None else number for number in found], found.count(None)
 
-    def transcripts(self, text: Mapping[str, Sequence[str]], *, file=None, max_oov: float = 0.1) -> tuple[dict[str, list[int]], Counter]:
+    def transcripts(self, text: Mapping[str, Sequence[str]], *, file=None,
+                    max_oov: float = 0.1) -> tuple[dict[str, list[int]], Counter]:
         """Word ids of every utterance and the count of each word outside the lexicon.
 
         Raises:
@@ -116,7 +118,8 @@ def read_symbols(path) -> dict[str, int]:
         for number, line in enumerate(file, 1):
             fields = line.split()
             if len(fields) != 2 or not fields[1].isdigit() or fields[0] in table:
-                raise RecipeError("bad line in a symbol table", file=f"{path}:{number}", expected="<symbol> <number>, each symbol once",
+                raise RecipeError("bad line in a symbol table", file=f"{path}:{number}",
+                                  expected="<symbol> <number>, each symbol once",
                                   found=repr(line), next=NEXT)
             table[fields[0]] = int(fields[1])
     return table
@@ -140,7 +143,7 @@ def write_lang(dictionary: Dictionary, oov: str, path, *, sil_prob: float = 0.5,
     phones = {phone: number for number, phone in enumerate(["<eps>", *silence, *nonsilence, *disambig])}
     words = {word: number for number, word in enumerate(["<eps>", *dictionary.words, "#0", "<s>", "</s>"])}
     sets = dictionary.silence_sets + dictionary.nonsilence_sets
-    aligned = {f"<eps> <eps> {sil}", *(f"{word} {word} {' '.join(pronunciation)}" for word, pronunciation in dictionary.lexicon)}
+    aligned = {f"<eps> <eps> {sil}", *(f"{word} {word} {' '.join(spoken)}" for word, spoken in dictionary.lexicon)}
 
     with publish_folder(path) as folder:
         (folder / "phones").mkdir()
@@ -148,8 +151,8 @@ def write_lang(dictionary: Dictionary, oov: str, path, *, sil_prob: float = 0.5,
         write_symbols(folder / "words.txt", words)
         write_lines(folder / "oov.txt", [oov])
         write_lines(folder / "oov.int", [words[oov]])
-        for name, members in {"silence": silence, "nonsilence": nonsilence, "optional_silence": [sil], "context_indep": silence,
-                              "disambig": disambig, "wdisambig_phones": ["#0"]}.items():
+        for name, members in {"silence": silence, "nonsilence": nonsilence, "optional_silence": [sil],
+                              "context_indep": silence, "disambig": disambig, "wdisambig_phones": ["#0"]}.items():
             write_phones(folder / "phones" / name, members, phones)
             write_lines(folder / "phones" / f"{name}.csl", [":".join(str(phones[phone]) for phone in members)])
         write_phones(folder / "phones" / "sets", map(" ".join, sets), phones)
@@ -163,7 +166,8 @@ def write_lang(dictionary: Dictionary, oov: str, path, *, sil_prob: float = 0.5,
         write_lines(folder / "phones" / "align_lexicon.int",
                     (" ".join([*(str(words[w]) for w in line.split()[:2]), *(str(phones[p]) for p in line.split()[2:])])
                      for line in in_order))
-        topology = topology_text([phones[p] for p in nonsilence], [phones[p] for p in silence], nonsil_states, sil_states)
+        topology = topology_text([phones[p] for p in nonsilence], [phones[p] for p in silence], nonsil_states,
+                                 sil_states)
         (folder / "topo").write_text(topology)
         write_lexicon_fst(folder / "L.fst", dictionary.lexicon, phones, words, sil, sil_prob)
         write_lexicon_fst(folder / "L_disambig.fst", marked, phones, words, sil, sil_prob, sil_disambig, "#0")
@@ -182,4 +186,5 @@ def write_phones(stem: Path, lines: Iterable[str], phones: Mapping[str, int]) ->
     """Writes lines of phones as .txt and, phones as ids and other words kept, as .int."""
     lines = list(lines)
     write_lines(stem.with_name(f"{stem.name}.txt"), lines)
-    write_lines(stem.with_name(f"{stem.name}.int"), (" ".join(str(phones.get(word, word)) for word in line.split()) for line in lines))
+    in_numbers = (" ".join(str(phones.get(word, word)) for word in line.split()) for line in lines)
+    write_lines(stem.with_name(f"{stem.name}.int"), in_numbers)

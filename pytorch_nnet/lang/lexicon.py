@@ -60,13 +60,15 @@ class Dictionary:
         for name, sets in (("silence_phones.txt", silence), ("nonsilence_phones.txt", nonsilence)):
             for phone in (phone for line in sets for phone in line):
                 if phone in owner:
-                    raise RecipeError("phone given twice", file=path / name, id=phone, expected="each phone in one place",
+                    raise RecipeError("phone given twice", file=path / name, id=phone,
+                                      expected="each phone in one place",
                                       found=f"also in {owner[phone]}")
                 owner[phone] = name
         optional = Path(require_file(path / "optional_silence.txt")).read_text(encoding="utf-8").split()
         if len(optional) != 1 or owner.get(optional[0]) != "silence_phones.txt":
             raise RecipeError("optional silence is not one silence phone", file=path / "optional_silence.txt",
-                              expected="one of " + " ".join(p for line in silence for p in line), found=" ".join(optional))
+                              expected="one of " + " ".join(p for line in silence for p in line),
+                              found=" ".join(optional))
         questions = []
         if (path / "extra_questions.txt").exists() and (path / "extra_questions.txt").stat().st_size:
             questions = read_phone_sets(path / "extra_questions.txt")
@@ -89,7 +91,8 @@ def read_phone_sets(path) -> list[list[str]]:
             phones = line.split()
             bad = [p for p in phones if p == "<eps>" or p.startswith("#")]
             if not phones or bad:
-                raise RecipeError("bad line of phones", file=f"{path}:{number}", expected="phones; not <eps>, no name with #",
+                raise RecipeError("bad line of phones", file=f"{path}:{number}",
+                                  expected="phones; not <eps>, no name with #",
                                   found=repr(line))
             sets.append(phones)
     return sets
@@ -103,7 +106,8 @@ def read_lexicon(path, phones) -> list[Pronunciation]:
             word, *pronunciation = line.split() or [""]
             where = f"{path}:{number}"
             if not pronunciation:
-                raise RecipeError("empty pronunciation", file=where, id=word or None, expected="<word> <phone> ...", found=repr(line))
+                raise RecipeError("empty pronunciation", file=where, id=word or None, expected="<word> <phone> ...",
+                                  found=repr(line))
             if word in RESERVED or (word[0] == "#" and word[1:].isdigit()):
                 raise RecipeError("reserved symbol in the lexicon", file=where, id=word,
                                   expected="no " + " ".join(RESERVED) + " #1 ...", found=word)
@@ -113,7 +117,8 @@ def read_lexicon(path, phones) -> list[Pronunciation]:
                                   expected="phones of silence_phones.txt and nonsilence_phones.txt", found=unknown[0])
             entry = (word, tuple(pronunciation))
             if entry in entries:
-                raise RecipeError("entry given twice", file=where, id=word, expected="each pronunciation of a word once",
+                raise RecipeError("entry given twice", file=where, id=word,
+                                  expected="each pronunciation of a word once",
                                   found=f"the same as line {entries[entry]}")
             entries[entry] = number
     return list(entries)

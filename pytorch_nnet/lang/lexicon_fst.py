@@ -1,4 +1,4 @@
-"""The lexicon as a transducer from phones to words: L.fst and L_disambig.fst (Kaldi: utils/lang/make_lexicon_fst.py)."""
+"""The lexicon as a transducer from phones to words, L.fst (Kaldi: utils/lang/make_lexicon_fst.py)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Iterator, Mapping, Sequence
 from .lexicon import Pronunciation
 
 START, LOOP, SILENCE = 0, 1, 2  # after SILENCE comes the optional silence phone, then LOOP
+Arc = tuple[int, int, str, str, float]  # from, to, phone, word, cost
 
 
 def lexicon_arcs(lexicon: Sequence[Pronunciation], optional_silence: str, sil_prob: float,
-                 sil_disambig: str | None = None, word_disambig: str | None = None) -> Iterator[tuple[int, int, str, str, float]]:
-    """Yields arcs (from, to, phone, word, cost) of the lexicon; LOOP is the one final state, with cost 0.
+                 sil_disambig: str | None = None, word_disambig: str | None = None) -> Iterator[Arc]:
+    """Yields the arcs of the lexicon; LOOP is the one final state, with cost 0.
 
     Between words stands optional silence with probability `sil_prob`; the word leaves on the first phone of its
     pronunciation, so that the language model is applied as early as it can be.

@@ -1,11 +1,12 @@
-"""Interpolated modified Kneser-Ney n-grams (Chen and Goodman 1999, "An empirical study of smoothing techniques", section 3).
+"""Interpolated modified Kneser-Ney n-grams (Chen and Goodman 1999, section 3).
 
     P(w | h) = (c(hw) - D(c(hw))) / c(h.) + gamma(h) P(w | h'),    gamma(h) = sum_k D_k N_k(h) / c(h.)
 
-h' is h without its first word; c is the raw count in the highest order, and below it the number of different words seen before
-the n-gram (raw where the n-gram begins with <s>, before which nothing stands). D_1, D_2 and D_3 (for 3 and more) follow from
-the counts of counts; c(h.) sums c over the words after h, N_k(h) counts those with c = k (k = 3: 3 or more). The recursion ends in
-the uniform distribution over the closed vocabulary and </s>, so every word of it has a probability, seen or not.
+h' is h without its first word; c is the raw count in the highest order, and below it the number of different words seen
+before the n-gram (raw where the n-gram begins with <s>, before which nothing stands). D_1, D_2 and D_3 (for 3 and more)
+follow from the counts of counts; c(h.) sums c over the words after h, N_k(h) counts those with c = k (k = 3: 3 or
+more). The recursion ends in the uniform distribution over the closed vocabulary and </s>, so every word of it has a
+probability, seen or not.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from .arpa import NEVER, NgramModel, Order
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
 
 
-def estimate(text: Iterable[Sequence[str]], vocabulary: Sequence[str], order: int = 3, unk: str = "<unk>") -> NgramModel:
+def estimate(text: Iterable[Sequence[str]], vocabulary: Sequence[str], order: int = 3,
+             unk: str = "<unk>") -> NgramModel:
     """Estimates an n-gram model.
 
     Args:
@@ -113,5 +115,6 @@ def interpolate(words: list[str], levels: list[Level]) -> NgramModel:
         logprob = np.log10(lower)
         if n == 1:
             logprob[0] = NEVER
-        orders.append(Order(level.parent.astype(np.int64), level.word.astype(np.int64), logprob, np.zeros(len(level.word))))
+        orders.append(Order(level.parent.astype(np.int64), level.word.astype(np.int64), logprob,
+                            np.zeros(len(level.word))))
     return NgramModel(words, orders)

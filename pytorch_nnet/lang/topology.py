@@ -15,8 +15,9 @@ def bakis(states: int) -> Transitions:
 def silence(states: int) -> Transitions:
     """First state, then a fully connected middle, then the last state.
 
-    Silence holds breath, line noise and hum in no fixed order, so its middle states may follow each other freely; entering
-    by the first and leaving by the last keeps a minimal duration. Fewer than 4 states leave no middle to connect: `bakis`.
+    Silence holds breath, line noise and hum in no fixed order, so its middle states may follow each other freely;
+    entering by the first and leaving by the last keeps a minimal duration. Fewer than 4 states leave no middle to
+    connect: `bakis`.
     """
     if states < 4:
         return bakis(states)

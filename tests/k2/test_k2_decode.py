@@ -20,7 +20,8 @@ PDFS = 4
 
 
 def word_loop(seed: int) -> K2Graph:
-    """Three words of two or three states over four pdfs, epsilons between them that say a word of their own, uneven costs."""
+    """Three words of two or three states over four pdfs, epsilons between them that say a word of their own, uneven
+    costs."""
     rng = np.random.default_rng(seed)
     rows, state = [], 2
     for word, labels in enumerate([(1, 2), (3, 1, 4), (2, 4)], 1):
@@ -31,7 +32,7 @@ def word_loop(seed: int) -> K2Graph:
             if following != 1:
                 rows.append((following, label, 0, rng.uniform(0, 1), following))
                 at, state = state, state + 1
-    rows += [(1, 0, 0, 0.4, 0), (1, 0, 9, 1.1, 0)]  # a filler word 9 between two words
+    rows += [(1, 0, 0, 0.9, 0), (1, 0, 9, 0.4 + seed % 2, 0)]  # nothing, or the filler word 9, between two words
     rows.sort()
     final = np.full(state, np.inf, np.float32)
     final[1] = 0.3
@@ -74,9 +75,16 @@ def test_scores_in_the_lattice_are_unscaled():
 
 
 def test_lattice_arcs_with_several_words_are_split_in_order():
-    graph = K2Graph(np.array([[0, 1, 1, 0], [1, 2, -1, 0]], np.int32), np.array([-1, 0], np.int32),
-                    np.array([0, 3], np.int32), np.array([5, 6, 7], np.int32), 1)
-    lattice = lattice_of_frames(graph, np.array([[-2.0]], np.float32), np.array([0, 1]), np.array([1, 2]), np.array([0, 1]), np.array([0, 1]))
+    graph = K2Graph(
+        np.array([[0, 1, 1, 0], [1, 2, -1, 0]], np.int32),
+        np.array([-1, 0], np.int32),
+        np.array([0, 3], np.int32),
+        np.array([5, 6, 7], np.int32),
+        1,
+    )
+    lattice = lattice_of_frames(
+        graph, np.array([[-2.0]], np.float32), np.array([0, 1]), np.array([1, 2]), np.array([0, 1]), np.array([0, 1])
+    )
     words, am, _ = one_best(lattice, 1.0)
     assert words == [(5, 0), (6, 0), (7, 0)] and am == -2
 
@@ -87,8 +95,16 @@ def process(tmp_path):
     word_loop(0).save(tmp_path / "graph.npz")
 
     def run(stream: bytes):
-        command = [sys.executable, "-m", "pytorch_nnet.decoding.k2_decode", "--acwt", "0.1", str(tmp_path), str(tmp_path / "lat.1.npz"),
-                   str(tmp_path / "failed.1.txt")]
+        command = [
+            sys.executable,
+            "-m",
+            "pytorch_nnet.decoding.k2_decode",
+            "--acwt",
+            "0.1",
+            str(tmp_path),
+            str(tmp_path / "lat.1.npz"),
+            str(tmp_path / "failed.1.txt"),
+        ]
         return subprocess.run(command, input=stream, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
     return run
@@ -103,7 +119,9 @@ def archive(**matrices) -> bytes:
 
 def test_process_decodes_counts_and_reports_what_failed(process, tmp_path):
     rng = np.random.default_rng(0)
-    done = process(archive(good=rng.normal(size=(30, PDFS)), short=np.zeros((1, PDFS)), other=rng.normal(size=(20, PDFS))))
+    done = process(
+        archive(good=rng.normal(size=(30, PDFS)), short=np.zeros((1, PDFS)), other=rng.normal(size=(20, PDFS)))
+    )
     assert done.returncode == 0, done.stderr
     assert LatticeReader(tmp_path / "lat.1.npz").utts == ["good", "other"]
     failed = (tmp_path / "failed.1.txt").read_text()
@@ -117,10 +135,14 @@ def test_process_ends_on_a_bad_stream_with_a_clear_error(process, tmp_path):
     nan[7, 2] = np.nan
     infinite = good.copy()
     infinite[3] = -np.inf
-    for stream, words in ((archive(good=good, bad=nan), "not finite|bad|frame 7"), (archive(bad=infinite), "not finite|bad|frame 3"),
-                          (archive(good=good, narrow=good[:, :3]), "different numbers of pdfs|narrow|4 (graph)|3 (scorer)"),
-                          (archive(good=good, none=good[:0]), "without frames|none"), (b"", "empty archive"),
-                          (archive(good=good, cut=good)[:-50], "stream ends or breaks")):
+    for stream, words in (
+        (archive(good=good, bad=nan), "not finite|bad|frame 7"),
+        (archive(bad=infinite), "not finite|bad|frame 3"),
+        (archive(good=good, narrow=good[:, :3]), "different numbers of pdfs|narrow|4 (graph)|3 (scorer)"),
+        (archive(good=good, none=good[:0]), "without frames|none"),
+        (b"", "empty archive"),
+        (archive(good=good, cut=good)[:-50], "stream ends or breaks"),
+    ):
         done = process(stream)
         report = done.stderr.decode()
         assert done.returncode == 1 and "Traceback" not in report, report

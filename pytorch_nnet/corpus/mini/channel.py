@@ -8,6 +8,7 @@ from math import gcd
 import numpy as np
 
 RATE = 8000
+SOUND_LEVEL = 0.15  # root mean square of laughs and noises; that of espeak's speech is about the same
 ACTIVE = 0.003  # amplitude above which a sample counts as speech when its level is measured
 
 
@@ -45,7 +46,7 @@ def to_telephone_rate(samples: np.ndarray, rate: int, warp: float) -> tuple[np.n
 
 
 def noise_burst(rng: np.random.Generator) -> np.ndarray:
-    """A knock, a rustle or a beep at 8 kHz, a quarter to half a second, peak about 0.3."""
+    """A knock, a rustle or a beep at 8 kHz, a quarter to half a second."""
     from scipy.signal import butter, sosfilt
 
     count = int(rng.uniform(0.25, 0.5) * RATE)
@@ -58,11 +59,11 @@ def noise_burst(rng: np.random.Generator) -> np.ndarray:
         band = butter(2, [centre * 0.7, centre * 1.4], "bandpass", fs=RATE, output="sos")
         fade = np.exp(-time * 14) if kind == 0 else np.hanning(count)
         sound = sosfilt(band, rng.standard_normal(count)) * fade
-    return (0.3 * sound / np.abs(sound).max()).astype(np.float32)
+    return to_level(sound)
 
 
 def laughter(rng: np.random.Generator) -> np.ndarray:
-    """Three to six breathy pulses of a voice, four to five a second, at 8 kHz, peak about 0.3."""
+    """Three to six breathy pulses of a voice, four to five a second, at 8 kHz."""
     from scipy.signal import butter, sosfilt
 
     beat = rng.uniform(0.18, 0.26)
@@ -73,17 +74,21 @@ def laughter(rng: np.random.Generator) -> np.ndarray:
     band = butter(2, [rng.uniform(450, 650), rng.uniform(1300, 2000)], "bandpass", fs=RATE, output="sos")
     pulses = np.clip(np.sin(2 * np.pi * time / beat), 0, None) ** 0.5 * np.linspace(1, 0.4, count)
     sound = sosfilt(band, voice) * pulses
-    return (0.3 * sound / np.abs(sound).max()).astype(np.float32)
+    return to_level(sound)
 
 
 def breath(rng: np.random.Generator) -> np.ndarray:
-    """A cough or a loud breath (a vocalized noise) at 8 kHz, peak about 0.25."""
+    """A cough or a loud breath (a vocalized noise) at 8 kHz."""
     from scipy.signal import butter, sosfilt
 
     count = int(rng.uniform(0.2, 0.45) * RATE)
     band = butter(1, [300, rng.uniform(1200, 2600)], "bandpass", fs=RATE, output="sos")
     sound = sosfilt(band, rng.standard_normal(count)) * np.hanning(count)
-    return (0.25 * sound / np.abs(sound).max()).astype(np.float32)
+    return to_level(sound)
+
+
+def to_level(sound: np.ndarray) -> np.ndarray:
+    return np.clip(SOUND_LEVEL * sound / sound.std(), -1, 1).astype(np.float32)
 
 
 SOUNDS = {"[noise]": noise_burst, "[laughter]": laughter, "[vocalized-noise]": breath}

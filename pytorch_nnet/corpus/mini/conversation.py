@@ -9,7 +9,7 @@ import numpy as np
 
 from ...io.errors import RecipeError
 from .channel import RATE, SOUNDS, to_telephone_rate
-from .espeak import SpokenPhone, SpokenWord, Synthesizer
+from .espeak import AUDIBLE, SpokenPhone, SpokenWord, Synthesizer
 from .grammar import Grammar
 from .pronounce import arpabet
 from .speakers import Speaker
@@ -109,6 +109,7 @@ def converse(name: str, speakers: tuple[Speaker, Speaker], seconds: float, synth
             for phone in word.phones:
                 phone.start, phone.end = phone.start + start, phone.end + start
         segments.append(Segment(who, words[0].start, words[-1].end, words))
+    check_audible(name, clean, segments)
     add_margins(segments, count / RATE, rng)
     carried = np.stack([speaker.line.carry(clean[:, who], rng) for who, speaker in enumerate(speakers)], axis=1)
     return Conversation(name, carried, segments, speakers)
@@ -174,6 +175,16 @@ def with_events(tokens: list[str], rng: np.random.Generator) -> list[str]:
 
 def draw_event(rng: np.random.Generator) -> str:
     return str(rng.choice(list(EVENTS), p=list(EVENTS.values())))
+
+
+def check_audible(name: str, clean: np.ndarray, segments: list[Segment]) -> None:
+    """Raises RecipeError if a word of a segment is silence: espeak-ng does not always say that it has failed."""
+    for segment in segments:
+        for word in segment.words:
+            samples = clean[int(word.start * RATE):int(word.end * RATE) + 1, segment.side]
+            if np.abs(samples).max(initial=0) < AUDIBLE:
+                raise RecipeError("a word of the mini corpus cannot be heard", id=f"{name} {'AB'[segment.side]} at {word.start:.2f} s",
+                                  expected=f"'{word.word}' with a peak of {AUDIBLE}", found=f"{np.abs(samples).max(initial=0):.5f}")
 
 
 def add_margins(segments: list[Segment], duration: float, rng: np.random.Generator) -> None:

@@ -16,7 +16,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Mapping, Sequence
+from typing import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -71,8 +71,8 @@ class Speech:
 class Synthesizer:
     """Speaks; made by `open_synthesizer`. `rate` is its sampling rate in Hz."""
 
-    def __init__(self, library: ctypes.CDLL, data: Path):
-        self.library, self.data = library, data
+    def __init__(self, library: ctypes.CDLL, data: Path, variants: Collection[str]):
+        self.library, self.data, self.variants = library, data, variants
         self.chunks: list[np.ndarray] = []
         self.events: list[tuple[int, int, int, str]] = []  # type, text position, sample, phoneme
         self.callback = CALLBACK(self._collect)  # kept alive here: the library holds a bare pointer
@@ -95,7 +95,8 @@ class Synthesizer:
             index += 1
         return 0
 
-    def say(self, tokens: Sequence[str], voice: str = "en-us", *, rate: int = 175, pitch: int = 50, pitch_range: int = 50) -> Speech:
+    def say(self, tokens: Sequence[str], voice: str = "en-us", *, rate: int = 175, pitch: int = 50,
+            pitch_range: int = 50) -> Speech:
         """Speaks `tokens` as one phrase.
 
         Args:
@@ -103,7 +104,8 @@ class Synthesizer:
         Raises:
           RecipeError: an unknown voice, or a silent result.
         """
-        if self.library.espeak_SetVoiceByName(voice.encode()) != EE_OK:
+        _, plus, variant = voice.partition("+")  # of a variant that it does not know the library says nothing
+        if (plus and variant not in self.variants) or self.library.espeak_SetVoiceByName(voice.encode()) != EE_OK:
             raise RecipeError("espeak-ng does not know a voice", file=self.data, id=voice, expected="a voice of the data folder")
         for parameter, value in ((RATE, rate), (PITCH, pitch), (RANGE, pitch_range)):
             self.library.espeak_SetParameter(parameter, int(value), 0)
@@ -174,7 +176,7 @@ def open_synthesizer(variants: Mapping[str, str] | None = None) -> Iterator[Synt
         for name, content in variants.items():
             (data / "voices" / "!v" / name).write_text(content)
         library = shutil.copyfile(espeakng_loader.get_library_path(), Path(folder) / "libespeak-ng.so")
-        synthesizer = Synthesizer(ctypes.CDLL(str(library)), data)
+        synthesizer = Synthesizer(ctypes.CDLL(str(library)), data, variants.keys())
         try:
             yield synthesizer
         finally:

@@ -38,7 +38,7 @@ class Rule:
 def parse_rules(text: str, known: dict[str, Rule] | None = None) -> dict[str, Rule]:
     """Parses 'name: alternative | alternative' lines (see rules.py) into a copy of `known` with these rules added."""
     rules = dict(known or {})
-    for line in filter(None, map(str.strip, text.splitlines())):
+    for line in filter(None, map(str.strip, text.replace("\n  |", " |").splitlines())):
         name, _, body = line.partition(":")
         rule = rules[name] = Rule()
         for alternative in body.split("|"):

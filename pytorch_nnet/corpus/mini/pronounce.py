@@ -19,12 +19,12 @@ ARPABET = {
     "@5": "ax", "@-": "ax", "a#": "ax", "aI": "ay", "aI2": "ay", "E": "eh", "3": "er", "3:": "er", "IR": "er", "VR": "er",
     "eI": "ey", "I": "ih", "I2": "ih", "I#": "ih", "i": "iy", "i:": "iy", "oU": "ow", "OI": "oy", "U": "uh", "u:": "uw", "u": "uw",
     # vowels that espeak treats as one and ARPAbet as two
-    "A@": "aa r", "O@": "ao r", "o@": "ao r", "e@": "eh r", "i@": "iy ax", "i@3": "ih r", "U@": "uh r", "aI3": "ay er", "aI@": "ay ax",
-    "aU@": "aw ax", "@L": "ax l",
+    "A@": "aa r", "O@": "ao r", "o@": "ao r", "e@": "eh r", "i@": "iy ax", "i@3": "ih r", "U@": "uh r", "aI3": "ay er",
+    "aI@": "ay ax", "aU@": "aw ax", "@L": "ax l",
     # consonants
-    "b": "b", "tS": "ch", "d": "d", "D": "dh", "f": "f", "g": "g", "h": "hh", "dZ": "jh", "k": "k", "l": "l", "m": "m", "n": "n", "n-": "n",
-    "N": "ng", "p": "p", "r": "r", "r-": "r", "s": "s", "S": "sh", "t": "t", "t#": "t", "t2": "t", "t[": "t", "?": "t", "T": "th",
-    "v": "v", "w": "w", "w#": "w", "j": "y", "z": "z", "Z": "zh",
+    "b": "b", "tS": "ch", "d": "d", "D": "dh", "f": "f", "g": "g", "h": "hh", "dZ": "jh", "k": "k", "l": "l", "m": "m", "n": "n",
+    "n-": "n", "N": "ng", "p": "p", "r": "r", "r-": "r", "s": "s", "S": "sh", "t": "t", "t#": "t", "t2": "t", "t[": "t", "?": "t",
+    "T": "th", "v": "v", "w": "w", "w#": "w", "j": "y", "z": "z", "Z": "zh",
 }
 PHONES = sorted({phone for phones in ARPABET.values() for phone in phones.split()})
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from .channel import Line
 
-# Difficulty. With SNR -2..10 dB and this spread of vocal tracts a monophone system of an hour has about a quarter of the words wrong;
-# at 10..28 dB every system is under 3 % and they cannot be told apart.
+# Difficulty. With this spread of vocal tracts, -2..10 dB leaves a monophone system with about a quarter of the words wrong (an
+# hour of training, a smaller grammar); at 10..28 dB every system is under 3 % and they cannot be told apart.
 SNR_DB = (0.0, 12.0)
 VOCAL_TRACT = {"M": (0.88, 1.05), "F": (1.03, 1.22)}  # formant frequencies relative to espeak's
 FORMANT_JITTER = 0.04  # each formant's own deviation

@@ -3,4 +3,4 @@
 mono_gauss=250
 tri_leaves=120
 tri_gauss=600
-beam=11 lattice_beam=5 max_active=3000
+beam=8 lattice_beam=2 max_active=1500

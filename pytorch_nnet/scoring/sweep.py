@@ -1,0 +1,96 @@
+"""Scores a decoding directory under every LM weight and word insertion penalty (Kaldi: steps/score_kaldi.sh)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Sequence
+
+from ..corpus.datadir import read_text
+from ..io.errors import RecipeError, require_file
+from ..io.launcher import python_module, run_jobs
+from ..io.publish import publish
+from ..lang.lang_dir import read_symbols
+from .filter import apply_rules, read_rules
+from .sweep_job import pairs
+from .wer import Counts, count_errors, write_wer
+
+Paths = dict[str, list[list[int]]]  # utterance -> word-ids for each (LMWT, WIP)
+
+
+@dataclass
+class Sweep:
+    """Counts of every (LMWT, WIP) and the utterances without a hypothesis, with the reason."""
+
+    counts: dict[tuple[float, float], Counts]
+    failed: dict[str, str]
+
+
+def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[float], rules_file=None, nj: int = 1,
+          cmd: str) -> Sweep:
+    """Writes <decode-dir>/wer_<LMWT>_<WIP> and scoring/<LMWT>.<WIP>.txt, replacing those of an earlier sweep.
+
+    Args:
+      data: data directory with the reference, text. words_dir: graph or lang directory with words.txt.
+      rules_file: scoring rules (scoring.filter) for references and hypotheses; the .txt files hold words as decoded.
+    Raises:
+      RecipeError: a reference without a lattice that decoding has not listed as failed, or a lattice without a
+        reference.
+    """
+    folder = Path(decode_dir)
+    archives = int(Path(require_file(folder / "num_jobs", next="decode first (steps/decode)")).read_text())
+    references = read_text(Path(data) / "text")
+    symbols = {number: word for word, number in read_symbols(Path(words_dir) / "words.txt").items()}
+    rules = read_rules(rules_file) if rules_file else {}
+    if not lmwts or not wips or min(lmwts) <= 0:
+        raise RecipeError("nothing to sweep", expected="LM weights above 0 and an insertion penalty",
+                          found=f"{list(lmwts)}, {list(wips)}")
+
+    for old in (*folder.glob("wer_*"), *folder.glob("scoring/*.txt"), *folder.glob("scoring/*.jsonl")):
+        old.unlink()
+    jobs = min(nj, archives)
+    run_jobs(cmd, jobs, log=str(folder / "scoring" / "log" / "best_paths.JOB.log"),
+             command=python_module("pytorch_nnet.scoring.sweep_job", folder, "JOB", jobs, ",".join(map(str, lmwts)),
+                                   ",".join(map(str, wips))))
+    paths: Paths = {}
+    for job in range(1, jobs + 1):
+        name = folder / "scoring" / f"paths.{job}.jsonl"
+        with open(name, encoding="utf-8") as file:
+            paths.update(map(json.loads, file))
+        name.unlink()
+
+    failed = read_failed(folder / "failed.txt")
+    check_complete(references, paths, failed, folder)
+    filtered = {utt: apply_rules(words, rules) for utt, words in references.items()}
+    sweep = Sweep({}, failed)
+    for index, (lmwt, wip) in enumerate(pairs(list(lmwts), list(wips))):
+        hypotheses = {utt: [symbols[number] for number in paths[utt][index]] for utt in sorted(paths, key=str.encode)}
+        with publish(folder / "scoring" / f"{lmwt}.{wip}.txt") as file:
+            file.writelines(" ".join([utt, *words]) + "\n" for utt, words in hypotheses.items())
+        counts = count_errors(filtered, {utt: apply_rules(words, rules) for utt, words in hypotheses.items()})
+        title = f"compute-wer: LM weight {lmwt}, insertion penalty {wip}, scoring rules {rules_file or 'none'}"
+        write_wer(folder / f"wer_{lmwt}_{wip}", counts, title, failed)
+        sweep.counts[lmwt, wip] = counts
+    return sweep
+
+
+def read_failed(path: Path) -> dict[str, str]:
+    """Reads the list of failed utterances, '<utt> <reason>' a line; absent or empty means none."""
+    if not path.exists():
+        return {}
+    lines = (line.strip().partition(" ") for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    return {utt: reason or "no reason given" for utt, _, reason in lines}
+
+
+def check_complete(references, paths: Paths, failed: dict[str, str], folder: Path) -> None:
+    """Every reference has either a lattice or a reason for its absence, and nothing else was decoded."""
+    for what, utts, expected in (
+            ("utterances neither decoded nor listed as failed", references.keys() - paths.keys() - failed.keys(),
+             "a lattice, or a line in failed.txt"),
+            ("decoded utterances without a reference", (paths.keys() | failed.keys()) - references.keys(),
+             "an utterance of the data directory"),
+            ("utterances decoded and listed as failed", paths.keys() & failed.keys(), "one or the other")):
+        if utts:
+            raise RecipeError(what, file=folder, id=min(utts), expected=expected, found=f"{len(utts)} such utterances",
+                              next="decode again (steps/decode) with this data directory")

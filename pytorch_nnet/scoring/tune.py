@@ -1,0 +1,57 @@
+"""Chooses LM weight and insertion penalty on the dev set and applies them to the test set."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..io.errors import RecipeError
+from .wer import Counts, read_wer
+
+Pair = tuple[float, float]  # LM weight, word insertion penalty
+NEXT = "steps/score <data> <lang> <decode-dir>"
+
+
+@dataclass
+class Tuned:
+    """One system's errors at the pair chosen on dev, and at the test set's own best pair (for comparison only)."""
+
+    pair: Pair
+    dev: Counts
+    test: Counts
+    oracle_pair: Pair
+    oracle: Counts
+    at_edge: bool  # the chosen LM weight is the first or the last of the sweep: a wider one may find better
+
+
+def read_sweep(decode_dir) -> dict[Pair, Counts]:
+    """Reads every wer_<LMWT>_<WIP> of a decoding directory."""
+    sweep = {}
+    for path in Path(decode_dir).glob("wer_*"):
+        match = re.fullmatch(r"wer_([\d.]+)_(-?[\d.]+)", path.name)
+        if match:
+            sweep[float(match[1]), float(match[2])] = read_wer(path)
+    if not sweep:
+        raise RecipeError("decoding directory without scores", file=decode_dir, expected="wer_<LMWT>_<WIP> files",
+                          found="none", next=NEXT)
+    return sweep
+
+
+def choose(sweep: dict[Pair, Counts]) -> Pair:
+    """The pair with the lowest WER; of equals the one with the smaller LM weight, then the smaller penalty."""
+    return min(sweep, key=lambda pair: (sweep[pair].errors / sweep[pair].words, *pair))
+
+
+def tune(dev_dir, test_dir) -> Tuned:
+    """Raises RecipeError if the pair chosen on dev was not scored on test."""
+    dev, test = read_sweep(dev_dir), read_sweep(test_dir)
+    pair = choose(dev)
+    if pair not in test:
+        raise RecipeError("the pair chosen on dev was not scored on test", file=test_dir,
+                          id=f"LMWT {pair[0]:g}, WIP {pair[1]:g}",
+                          expected="the same sweep on both", found=f"{len(test)} other pairs", next=NEXT)
+    best = choose(test)
+    weights = sorted({lmwt for lmwt, _ in dev})
+    at_edge = len(weights) > 1 and pair[0] in (weights[0], weights[-1])
+    return Tuned(pair, dev[pair], test[pair], best, test[best], at_edge)

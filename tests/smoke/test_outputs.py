@@ -1,0 +1,186 @@
+"""What a finished smoke run must have left: read from its files, recomputed where that is possible."""
+
+import csv
+import gzip
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import ROOT
+from pytorch_nnet.corpus.datadir import DataDir, read_text
+from pytorch_nnet.decoding.lattice import LatticeReader, best_paths
+from pytorch_nnet.frames.softlabels import SoftLabelStore
+from pytorch_nnet.frames.store import FrameStore
+from pytorch_nnet.hmm.model import AcousticModel
+from pytorch_nnet.io.archives import read_alignments
+from pytorch_nnet.lang.lang_dir import LangDir
+from pytorch_nnet.scoring.filter import apply_rules, read_rules
+
+SYSTEMS = ["mono", "tri1", "dnn", "cnn", "sainath", "lstm1", "lstm2", "ens_lstm_cnn", "ens_2lstm", "ens_2lstm_cnn", "self",
+           "student_l0.75_c90"]
+
+
+def edit_distance(reference: list[str], hypothesis: list[str]) -> int:
+    """Written out here, so that the tables are not checked by the code that made them."""
+    row = list(range(len(hypothesis) + 1))
+    for i, word in enumerate(reference, 1):
+        previous, row[0] = row[0], i
+        for j, other in enumerate(hypothesis, 1):
+            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (word != other))
+    return row[-1]
+
+
+def hypotheses(folder: Path, lmwt, wip) -> dict[str, list[str]]:
+    lines = (folder / "scoring" / f"{lmwt}.{wip}.txt").read_text().splitlines()
+    return {line.split()[0]: line.split()[1:] for line in lines}
+
+
+def table1(recipe) -> dict[str, dict[str, str]]:
+    with open(recipe / "exp/results/table1.tsv") as file:
+        return {row["system"]: row for row in csv.DictReader(file, delimiter="\t")}
+
+
+@pytest.mark.parametrize("set_name", ["dev", "eval2000"])
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_wer_files_hold_the_distance_of_the_decoded_words(recipe, system, set_name):
+    rules = read_rules(recipe / "conf/scoring_rules.txt")
+    references = read_text(recipe / "data" / set_name / "text")
+    folder = recipe / "exp" / system / f"decode_{set_name}"
+    words = errors = 0
+    decoded = hypotheses(folder, 10, 0.5)
+    assert decoded.keys() == references.keys(), "every utterance has a hypothesis"
+    for utt, reference in references.items():
+        reference, hypothesis = apply_rules(reference, rules), apply_rules(decoded[utt], rules)
+        words, errors = words + len(reference), errors + edit_distance(reference, hypothesis)
+    found = re.search(r"%WER (\S+) \[ (\d+) / (\d+),", (folder / "wer_10_0.5").read_text())
+    assert (int(found[2]), int(found[3])) == (errors, words) and words > 100
+
+
+def test_systems_differ(recipe):
+    texts = [json.dumps(hypotheses(recipe / "exp" / system / "decode_eval2000", 10, 0.0)) for system in SYSTEMS]
+    assert len(set(texts)) == len(SYSTEMS), "two systems decoded the very same words"
+
+
+def test_table_has_every_system_and_its_tuned_figure(recipe):
+    rows = table1(recipe)
+    assert set(SYSTEMS) <= rows.keys()
+    for system in SYSTEMS:
+        row = rows[system]
+        folder = recipe / "exp" / system
+        dev = {path.name: float(re.search(r"%WER (\S+)", path.read_text())[1]) for path in folder.glob("decode_dev/wer_*")}
+        tuned = f"wer_{row['lmwt']}_{row['wip']}"
+        assert dev[tuned] == min(dev.values()), "the operating point is dev's best"
+        test = float(re.search(r"%WER (\S+)", (folder / "decode_eval2000" / tuned).read_text())[1])
+        assert float(row["test_wer"]) == test
+
+
+def test_best_wer_reads_the_files(recipe):
+    folder = recipe / "exp/mono/decode_dev"
+    lines = subprocess.run("grep -H WER wer_* | " + str(ROOT / "utils/best_wer.sh"), shell=True, cwd=folder, text=True,
+                           capture_output=True, check=True).stdout
+    best = min(float(re.search(r"%WER (\S+)", path.read_text())[1]) for path in folder.glob("wer_*"))
+    assert lines.startswith(f"%WER {best:.2f} ")
+
+
+def test_data_directories_are_valid_and_speakers_disjoint(recipe):
+    speakers = {}
+    for name in ("train", "dev", "eval2000"):
+        for suffix in ("", "_fbank"):
+            subprocess.run([ROOT / "utils/validate_data_dir", f"data/{name}{suffix}"], cwd=recipe, check=True, capture_output=True)
+        speakers[name] = set(DataDir.load(recipe / "data" / name).spk2utt)
+    assert not speakers["train"] & speakers["dev"] and not speakers["train"] & speakers["eval2000"]
+
+
+def test_arpa_holds_a_trigram(recipe):
+    with gzip.open(recipe / "data/local/lm/3gram.arpa.gz", "rt") as file:
+        head = "".join(file.readline() for _ in range(5))
+    assert "ngram 3=" in head
+
+
+def test_word_starts_are_near_the_truth(recipe, tmp_path):
+    """DNN alignments against the times the voice reported, after the constant offset; goals at full size are stricter."""
+    subprocess.run([ROOT / "utils/ali_to_ctm", "--write", "words", "data/train", "data/lang", "exp/dnn_ali_train", tmp_path / "words.ctm"],
+                   cwd=recipe, check=True, capture_output=True)
+    truth = {}
+    for path in (recipe / "corpus/smoke/truth").glob("sw*.words.ctm"):
+        for line in path.read_text().splitlines():
+            recording, _, start, _, word = line.split()
+            truth.setdefault((recording, word), []).append(float(start))
+    errors = []
+    for line in (tmp_path / "words.ctm").read_text().splitlines():
+        recording, _, start, _, word = line.split()[:5]
+        candidates = truth.get((recording, word))
+        if candidates:
+            errors.append(min((float(start) - t for t in candidates), key=abs))
+    errors = np.array(errors) - np.median(errors)
+    assert len(errors) > 200
+    assert np.mean(np.abs(errors) < 0.1) > 0.75, f"only {np.mean(np.abs(errors) < 0.1):.2f} of word starts within 100 ms"
+
+
+def test_labels_agree_with_alignments_and_cuts(recipe):
+    from lhotse import load_manifest
+
+    store = FrameStore.open(recipe / "exp/frames_dev")
+    model = AcousticModel.load(recipe / "exp/dnn_ali_dev")
+    alignments = read_alignments(recipe / "exp/dnn_ali_dev")
+    cuts = {cut.id: cut for cut in load_manifest(recipe / "data/dev_fbank/cuts_labels.jsonl.gz")}
+    for index, utt in enumerate(store.utts):
+        begin, end = store.offsets[index], store.offsets[index + 1]
+        expected = model.pdf_of[alignments[utt]]
+        assert (store.labels[begin:end] == expected).all()
+        assert (cuts[utt].load_pdf_labels() == expected).all()
+
+
+def test_soft_labels_of_the_teacher(recipe):
+    store = SoftLabelStore.open(recipe / "exp/soft_ens_2lstm")
+    coverage = store.meta["coverage"]
+    masses = [row["mass"] for row in coverage]
+    assert [row["C"] for row in coverage] == [1, 3, 10, 30, 90] and masses == sorted(masses) and 0 < masses[0] < masses[-1] <= 1
+    assert {teacher["name"] for teacher in store.meta["teachers"]} == {"lstm1", "lstm2"}
+
+
+def test_lattices_give_the_scored_words(recipe):
+    words = LangDir(recipe / "data/lang").id2word
+    decoded = hypotheses(recipe / "exp/cnn/decode_dev", 9, 0.0)
+    for utt, lattice in LatticeReader(recipe / "exp/cnn/decode_dev/lat.1.npz"):
+        assert [words[i] for i in best_paths(lattice, [9.0], [0.0])[9.0, 0.0]] == decoded[utt]
+
+
+def test_kaldi_decoder_gives_the_same_words(recipe, tmp_path):
+    """The same graph and likelihoods through LatticeFasterDecoder: k2's best path at LMWT = 1/acwt."""
+    folder = tmp_path / "decode"
+    subprocess.run([ROOT / "steps/decode", "--nj", "1", "--cmd", ROOT / "utils/run.py", "--decoder", "kaldi", "--acwt", "0.1", "--beam",
+                    "16", "--max-active", "20000", "--model", "exp/tri1", "--skip-scoring", "true", "exp/tri1/graph", "data/dev", folder],
+                   cwd=recipe, check=True, capture_output=True)
+    words = LangDir(recipe / "data/lang").id2word
+    decoded = hypotheses(recipe / "exp/tri1/decode_dev", 10, 0.0)
+    same = [[words[i] for i in best_paths(lattice, [10.0], [0.0])[10.0, 0.0]] == decoded[utt]
+            for utt, lattice in LatticeReader(folder / "lat.1.npz")]
+    assert len(same) == len(decoded) and np.mean(same) >= 0.9, f"{sum(same)} of {len(same)} utterances alike"
+
+
+def test_one_stage_alone_and_wrong_options(recipe):
+    done = subprocess.run([recipe / "run.sh", "--mini-size", "smoke", "--stage", "4", "--stop-stage", "4"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.count("\n") == 1 and "up to date, skipped" in done.stdout
+    done = subprocess.run([recipe / "run.sh", "--stge", "4"], capture_output=True, text=True)
+    assert done.returncode == 1 and "stge" in done.stderr
+
+
+def test_a_stage_before_its_inputs_says_what_to_run(recipe, tmp_path):
+    for name in ("run.sh", "path.sh", "cmd.sh", "conf", "local", "steps", "utils"):
+        (ROOT / "egs" / f"{recipe.name}.empty").mkdir(exist_ok=True)
+        link = ROOT / "egs" / f"{recipe.name}.empty" / name
+        if not link.is_symlink():
+            link.symlink_to(f"../switchboard/{name}")
+    empty = ROOT / "egs" / f"{recipe.name}.empty"
+    try:
+        done = subprocess.run([empty / "run.sh", "--mini-size", "smoke", "--stage", "3", "--stop-stage", "3"], capture_output=True, text=True)
+        assert done.returncode == 1 and "missing input" in done.stderr and "--stop-stage 2" in done.stderr
+    finally:
+        import shutil
+
+        shutil.rmtree(empty)

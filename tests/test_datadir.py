@@ -1,0 +1,178 @@
+"""Data directories: what is refused, and utils/{validate,fix,copy,subset,split}_data_dir."""
+
+import gzip
+import json
+
+import pytest
+
+from pytorch_nnet.corpus.datadir import DataDir
+from pytorch_nnet.corpus.maintain import copy_data_dir, fix_data_dir, split_data_dir, subset_data_dir, validate_data_dir
+from pytorch_nnet.io.errors import RecipeError
+from speech import telephone
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Twelve utterances of four sides, with an index of features (no archive is opened here)."""
+    data = telephone(tmp_path)
+    data.feats = {utt: f"{tmp_path}/raw.ark:{k}" for k, utt in enumerate(data.utts)}
+    data.num_frames = {utt: 100 - 7 * (k % 5) for k, utt in enumerate(data.utts)}
+    data.cmvn = {speaker: f"{tmp_path}/cmvn.ark:{k}" for k, speaker in enumerate(data.spk2utt)}
+    data.write()
+    write_cuts(data.path, data.utts)
+    return data
+
+
+def write_cuts(path, utts):
+    with gzip.open(path / "cuts.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps({"id": utt, "type": "MonoCut"}) + "\n" for utt in utts)
+
+
+def cut_ids(path):
+    with gzip.open(path / "cuts.jsonl.gz", "rt") as file:
+        return [json.loads(line)["id"] for line in file]
+
+
+def edit(path, change):
+    """Rewrites a file's list of lines."""
+    lines = change(path.read_text().splitlines())
+    path.write_text("".join(line + "\n" for line in lines))
+
+
+def test_a_good_directory_is_valid(data):
+    assert validate_data_dir(data.path).utts == data.utts
+
+
+@pytest.mark.parametrize("name, change, message, wrong", [
+    ("utt2spk", lambda lines: lines[::-1], "not sorted in C order", "sw02002-B_000090-000175"),
+    ("text", lambda lines: lines[1:2] + lines[:1] + lines[2:], "not sorted in C order", "sw02001-A_000010-000085"),
+    ("wav.scp", lambda lines: lines + lines[-1:], "repeated key", "sw02002-B"),
+    ("text", lambda lines: [lines[0].split()[0]] + lines[1:], "empty transcript", "sw02001-A_000010-000085"),
+    ("text", lambda lines: lines[1:], "utt2spk and text disagree", "sw02001-A_000010-000085"),
+    ("feats.scp", lambda lines: lines[:-1], "utt2spk and feats.scp disagree", "sw02002-B_000200-000300"),
+    ("feats.scp", lambda lines: [lines[0].split()[0] + " cat x |"] + lines[1:], "pipe", "sw02001-A_000010-000085"),
+    ("utt2num_frames", lambda lines: lines[:-1], "utt2spk and utt2num_frames disagree", "sw02002-B_000200-000300"),
+    ("cmvn.scp", lambda lines: lines[1:], "utt2spk and cmvn.scp disagree", "sw02001-A"),
+    ("wav.scp", lambda lines: lines[1:], "segment of an unknown recording", "sw02001-A_000010-000085"),
+    ("segments", lambda lines: [lines[0].replace("0.100", "0.900")] + lines[1:], "bad segment times",
+     "sw02001-A_000010-000085"),
+    ("spk2utt", lambda lines: lines[1:], "spk2utt is not the inverse", "sw02001-A"),
+    ("wav.scp", lambda lines: [lines[0] + " |"] + lines[1:], "pipe", "sw02001-A"),
+])
+def test_what_is_wrong_is_named(data, name, change, message, wrong):
+    edit(data.path / name, change)
+    with pytest.raises(RecipeError, match=message) as error:
+        validate_data_dir(data.path)
+    assert error.value.id == wrong and name in error.value.report() and str(data.path) in str(error.value.file)
+    assert error.value.expected is not None and error.value.found is not None and error.value.next
+
+
+def test_cuts_must_be_the_utterances(data):
+    write_cuts(data.path, data.utts[1:])
+    with pytest.raises(RecipeError, match="cuts.jsonl.gz disagree") as error:
+        validate_data_dir(data.path)
+    assert error.value.id == data.utts[0]
+
+
+def test_missing_tables_are_errors_unless_told(data, run):
+    (data.path / "text").unlink()
+    done = run("utils/validate_data_dir", data.path)
+    assert done.returncode == 1 and "missing input" in done.stderr and "text" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert run("utils/validate_data_dir", "--no-text", data.path).returncode == 0
+    assert run("utils/validate_data_dir", "--no-text", "true", data.path).returncode == 0
+    done = run("utils/validate_data_dir", data.path / "nowhere")
+    assert done.returncode == 1 and "no such data directory" in done.stderr and "next:" in done.stderr
+
+
+def test_speakers_out_of_order_are_refused(tmp_path):
+    # 'a-b' sorts after 'a', but 'a-b-1' before 'a-c': splitting by speaker would tear the order apart.
+    data = DataDir(tmp_path, {"a-a": "a", "a-b-1": "a-b", "a-c": "a"},
+                   {"a-a": ["x"], "a-b-1": ["x"], "a-c": ["x"]}).write()
+    with pytest.raises(RecipeError, match="speakers are not in C order") as error:
+        validate_data_dir(data.path, feats=False, wav=False)
+    assert error.value.id == "a-c"
+
+
+def test_fixing_sorts_and_drops_what_is_not_everywhere(data, run):
+    edit(data.path / "utt2spk", lambda lines: lines[::-1])
+    edit(data.path / "text", lambda lines: lines[1:])                                      # the first has no transcript
+    edit(data.path / "feats.scp", lambda lines: lines[:-1])                                # the last no features
+    edit(data.path / "segments", lambda lines: lines + ["zz sw02001-A 0.000 1.000"])       # one is unknown
+    edit(data.path / "text", lambda lines: lines[:3] + [lines[3].split()[0]] + lines[4:])  # one transcript is empty
+    edit(data.path / "wav.scp", lambda lines: [line for line in lines if "sw02002-A" not in line])
+    before = {name: (data.path / name).read_text() for name in ("utt2spk", "text", "segments")}
+    done = run("utils/fix_data_dir", data.path)
+    assert done.returncode == 0, done.stderr
+    fixed = validate_data_dir(data.path)
+    gone = {data.utts[0]: "not in text", data.utts[-1]: "not in feats.scp", data.utts[4]: "empty in text",
+            "zz": "not in utt2spk",
+            **{utt: "recording sw02002-A not in wav.scp" for utt in data.utts[6:9]}}
+    assert fixed.utts == [utt for utt in data.utts if utt not in gone]
+    assert set(done.stdout.splitlines()[:-1]) == {f"dropped {utt}: {reason}" for utt, reason in gone.items()}
+    assert "6 utterances kept, 7 dropped" in done.stdout
+    assert cut_ids(data.path) == fixed.utts and set(fixed.cmvn) == set(fixed.spk2utt)
+    for name, content in before.items():
+        assert (data.path / ".backup" / name).read_text() == content
+    assert fix_data_dir(data.path) == {}
+
+
+def test_fixing_refuses_to_guess(data):
+    edit(data.path / "text", lambda lines: lines + [lines[0] + " again"])
+    with pytest.raises(RecipeError, match="two values") as error:
+        fix_data_dir(data.path)
+    assert error.value.id == data.utts[0]
+    (data.path / "text").write_text("nobody hello\n")
+    with pytest.raises(RecipeError, match="no utterance is in all tables"):
+        fix_data_dir(data.path)
+
+
+def test_fixing_removes_statistics_that_lack_a_speaker(data):
+    edit(data.path / "cmvn.scp", lambda lines: lines[1:])
+    assert fix_data_dir(data.path) == {}
+    assert not (data.path / "cmvn.scp").exists() and (data.path / ".backup/cmvn.scp").exists()
+    validate_data_dir(data.path)
+
+
+def test_a_copy_has_no_features(data, tmp_path, run):
+    for name in ("stm", "glm"):
+        (data.path / name).write_text(name)
+    (tmp_path / "copy/data").mkdir(parents=True)
+    (tmp_path / "copy/feats.scp").write_text("old features\n")
+    assert run("utils/copy_data_dir", data.path, tmp_path / "copy").returncode == 0
+    names = {path.name for path in (tmp_path / "copy").iterdir()}
+    assert names == {"wav.scp", "segments", "text", "utt2spk", "spk2utt", "reco2file_and_channel", "stm", "glm"}
+    copy = validate_data_dir(tmp_path / "copy", feats=False)
+    assert (copy.text, copy.segments, copy.wav, copy.channel) == (data.text, data.segments, data.wav, data.channel)
+    with pytest.raises(RecipeError, match="one folder"):
+        copy_data_dir(data.path, data.path)
+    assert validate_data_dir(data.path).feats
+
+
+def test_subsets(data, tmp_path, run):
+    even = subset_data_dir(data.path, 4, tmp_path / "even")
+    assert even.utts == data.utts[::3] and set(even.spk2utt) == set(data.spk2utt)
+    assert cut_ids(tmp_path / "even") == even.utts
+    assert subset_data_dir(data.path, 3, tmp_path / "first", first=True).utts == data.utts[:3]
+    assert run("utils/subset_data_dir", "--shortest", data.path, 2, tmp_path / "short").returncode == 0
+    short = validate_data_dir(tmp_path / "short")
+    assert short.utts == [data.utts[4], data.utts[9]]  # the two of 72 frames
+    assert set(short.wav) == set(short.cmvn) == {"sw02001-B", "sw02002-B"}
+    with pytest.raises(RecipeError, match="not that many"):
+        subset_data_dir(data.path, 13, tmp_path / "many")
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3, 4])
+def test_splits_cover_all_and_keep_speakers_whole(data, jobs):
+    folder = split_data_dir(data.path, jobs)
+    parts = [validate_data_dir(folder / str(job)) for job in range(1, jobs + 1)]
+    assert sum((part.utts for part in parts), []) == data.utts
+    speakers = [speaker for part in parts for speaker in part.spk2utt]
+    assert len(speakers) == len(set(speakers)) == 4
+    assert max(len(part.utts) for part in parts) <= 6 or jobs == 1
+
+
+def test_more_parts_than_speakers(data, run):
+    done = run("utils/split_data_dir", data.path, 5)
+    assert done.returncode == 1 and "more jobs than speakers" in done.stderr and "nj at most 4" in done.stderr
+    assert not (data.path / "split5").exists()
