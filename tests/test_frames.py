@@ -76,7 +76,8 @@ def test_layout_is_as_documented(store, tmp_path):
     np.testing.assert_array_equal(features, np.concatenate(expected))
     np.testing.assert_array_equal(labels, np.concatenate([pdfs for *_, pdfs in utterances()]))
     meta = json.loads((folder / "meta.json").read_text())
-    assert (meta["num_frames"], meta["num_utts"], meta["num_classes"], meta["dim"], meta["context"]) == (61, 4, 9, 31, 20)
+    facts = [meta[key] for key in ("num_frames", "num_utts", "num_classes", "dim", "context")]
+    assert facts == [61, 4, 9, 31, 20]
     assert store.label_counts().sum() == 61
 
 
@@ -88,7 +89,8 @@ def test_same_content_same_bytes(tmp_path):
 
 
 def test_labels_beyond_32767_survive(tmp_path):
-    store = write_frame_store(tmp_path / "s", [("a", np.zeros((2, DIM)), np.array([65535, 40000]))], num_classes=65536, label_map="", cmvn={})
+    store = write_frame_store(tmp_path / "s", [("a", np.zeros((2, DIM)), np.array([65535, 40000]))], num_classes=65536,
+                              label_map="", cmvn={})
     (batch,) = Windows(store).sweep(8)
     assert batch.labels.tolist() == [65535, 40000]
 
@@ -123,7 +125,8 @@ def test_writing_to_a_view_does_not_reach_the_file(store, tmp_path):
 def test_bad_utterances_are_refused_and_nothing_is_published(tmp_path, spoil, message):
     (_, rows, pdfs), = utterances([5])
     with pytest.raises(RecipeError, match=message):
-        write_frame_store(tmp_path / "s", [("b", rows, pdfs), spoil("utt", rows, pdfs)], num_classes=9, label_map="", cmvn={})
+        write_frame_store(tmp_path / "s", [("b", rows, pdfs), spoil("utt", rows, pdfs)], num_classes=9, label_map="",
+                          cmvn={})
     assert not list(tmp_path.iterdir())
 
 

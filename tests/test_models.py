@@ -21,7 +21,8 @@ TINY = {"dnn": dict(hidden=[8, 8], splice=2), "vision": dict(channels=[3, 4, 5],
 
 
 @pytest.mark.parametrize("arch, hidden, expected", [
-    ("vision", [], 76_765_704), ("sainath", [], 74_678_468), ("blstm", [512] * 4, 30_352_168), ("blstm", [800] * 4, 65_852_200)])
+    ("vision", [], 76_765_704), ("sainath", [], 74_678_468), ("blstm", [512] * 4, 30_352_168),
+    ("blstm", [800] * 4, 65_852_200)])
 def test_paper_sizes(arch, hidden, expected):
     with torch.device("meta"):
         network = build_network(Architecture(arch, "paper", hidden=hidden), 9000)
@@ -150,7 +151,8 @@ def test_ensemble_averages_posteriors(tmp_path):
     (tmp_path / "moved").mkdir()
     for name in ("one", "two", "both"):
         (tmp_path / name).rename(tmp_path / "moved" / name)
-    np.testing.assert_array_equal(load_model(tmp_path / "moved" / "both").posteriors(features), loaded.posteriors(features))
+    np.testing.assert_array_equal(load_model(tmp_path / "moved" / "both").posteriors(features),
+                                  loaded.posteriors(features))
 
 
 def test_ensemble_refuses_other_labels(tmp_path):

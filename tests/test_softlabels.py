@@ -39,7 +39,8 @@ def dump(tmp_path, store, posteriors, bounds, most=90, mass=0.99, name="soft"):
             for index in range(start, end):
                 writer.add(posteriors[store.utt_slice(index)])
             writer.close()
-    return merge_shards(shards, tmp_path / name, store, teachers=[{"name": "t", "sha256": "0", "weight": 1.0}], max_classes=most, mass_cut=mass)
+    return merge_shards(shards, tmp_path / name, store, teachers=[{"name": "t", "sha256": "0", "weight": 1.0}],
+                        max_classes=most, mass_cut=mass)
 
 
 @settings(max_examples=50, deadline=None)
@@ -115,7 +116,8 @@ def test_soft_labels_of_another_store_are_refused(tmp_path, store):
     with pytest.raises(RecipeError, match="another frame store"):
         soft.check_matches(make(tmp_path / "other", lengths=(61, 64, 90), label_map="another tree"))
     with pytest.raises(RecipeError, match="do not cover"):
-        merge_shards([tmp_path / "soft.shard0"], tmp_path / "x", make(tmp_path / "short", lengths=(61,)), teachers=[], max_classes=90, mass_cut=0.99)
+        merge_shards([tmp_path / "soft.shard0"], tmp_path / "x", make(tmp_path / "short", lengths=(61,)), teachers=[],
+                     max_classes=90, mass_cut=0.99)
     assert not (tmp_path / "x").exists()
 
 

@@ -44,7 +44,7 @@ def test_cnn_schedule():
     # Four stale epochs, then a better one: the count starts anew. Equal is not better.
     values = [3, 2.5, 2.5, 2.6, 2.7, 2.5, 2.0, 2.1, 2.0, 2.0, 2.0, 2.2, 1.0] + [1.0] * 20
     seen = follow(options, values)
-    assert [event for _, event in seen[:13]] == ["best", "best", "", "", "", "", "best", "", "", "", "", "decay", "best"]
+    assert [event for _, event in seen[:13]] == ["best"] * 2 + [""] * 4 + ["best"] + [""] * 4 + ["decay", "best"]
     assert [rate for rate, _ in seen[10:13]] == [1.0, 0.7, 0.7]
     assert [event for _, event in seen[13:18]] == ["", "", "", "", "decay"]
     # 0.7^4 is the first power below 0.3.
@@ -60,7 +60,8 @@ def test_lstm_schedule_rolls_back():
 
 def test_count_of_stale_epochs_may_go_on_after_a_decay():
     options = TrainOptions(rate=1.0, decay=0.5, patience=2, min_rate=1e-9, restart_count=False)
-    assert [rate for rate, _ in follow(options, [1, 1, 1, 1, 1, 0.5, 1, 1])] == [1, 1, 0.5, 0.25, 0.125, 0.125, 0.125, 0.0625]
+    rates = [rate for rate, _ in follow(options, [1, 1, 1, 1, 1, 0.5, 1, 1])]
+    assert rates == [1, 1, 0.5, 0.25, 0.125, 0.125, 0.125, 0.0625]
 
 
 def test_limited_epochs_end_annealed():
@@ -79,14 +80,16 @@ def test_schedule_state_survives_json():
 
 
 def soft_labels():
-    return SparseLabels(torch.tensor([0, 0, 1, 2, 2, 2]), torch.tensor([3, 1, 2, 0, 1, 4]), torch.tensor([0.7, 0.2, 0.5, 0.4, 0.3, 0.29]))
+    return SparseLabels(torch.tensor([0, 0, 1, 2, 2, 2]), torch.tensor([3, 1, 2, 0, 1, 4]),
+                        torch.tensor([0.7, 0.2, 0.5, 0.4, 0.3, 0.29]))
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("renormalize", [False, True])
 def test_blended_loss_is_equation_1(weight, renormalize):
     torch.manual_seed(0)
-    logits, labels, soft = torch.randn(3, CLASSES, dtype=torch.double, requires_grad=True), torch.tensor([3, 0, 4]), soft_labels()
+    logits = torch.randn(3, CLASSES, dtype=torch.double, requires_grad=True)
+    labels, soft = torch.tensor([3, 0, 4]), soft_labels()
     teacher = torch.zeros(3, CLASSES, dtype=torch.double)
     teacher[soft.rows, soft.classes] = soft.probs.double()
     if renormalize:
@@ -99,7 +102,8 @@ def test_blended_loss_is_equation_1(weight, renormalize):
 
 
 def test_sparse_cross_entropy_gradcheck():
-    rows, classes = torch.tensor([0, 0, 1, 2, 2]), torch.tensor([3, 3, 2, 0, 1])  # a repeated pair, as label and teacher give
+    # A repeated pair, as label and teacher give.
+    rows, classes = torch.tensor([0, 0, 1, 2, 2]), torch.tensor([3, 3, 2, 0, 1])
     weights = torch.tensor([0.5, 0.3, 1.0, 0.2, 0.1], dtype=torch.double)
     logits = torch.randn(3, CLASSES, dtype=torch.double, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: SparseCrossEntropy.apply(x, rows, classes, weights), logits)
@@ -110,7 +114,8 @@ def test_momentum_equals_torch(nesterov):
     torch.manual_seed(0)
     ours, theirs = torch.nn.Linear(4, 3).double(), torch.nn.Linear(4, 3).double()
     theirs.load_state_dict(ours.state_dict())
-    step, reference = Momentum(ours, 0.9, nesterov), torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9, nesterov=nesterov)
+    step = Momentum(ours, 0.9, nesterov)
+    reference = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9, nesterov=nesterov)
     for _ in range(5):
         x, y = torch.randn(8, 4, dtype=torch.double), torch.randint(3, (8,))
         for network in (ours, theirs):
@@ -131,7 +136,8 @@ def make_store(path, seed=0, utts=6, label_map="tree", noise=0.3):
             labels = np.repeat(rng.integers(0, CLASSES, 8), 5)
             yield f"utt{index}", (patterns[labels] + noise * rng.standard_normal((40, DIM))).astype(np.float32), labels
 
-    return write_frame_store(path, utterances(), num_classes=CLASSES, label_map=label_map, cmvn={"norm_means": True, "norm_vars": True})
+    return write_frame_store(path, utterances(), num_classes=CLASSES, label_map=label_map,
+                             cmvn={"norm_means": True, "norm_vars": True})
 
 
 @pytest.fixture
@@ -140,7 +146,8 @@ def stores(tmp_path):
 
 
 def tiny_options(**changes):
-    return TrainOptions(**{**dict(arch="blstm", hidden=[4, 4], batch=8, epoch_batches=3, max_epochs=4, rate=0.1, patience=1,
+    return TrainOptions(**{**dict(arch="blstm", hidden=[4, 4], batch=8, epoch_batches=3, max_epochs=4, rate=0.1,
+                                  patience=1,
                                   rollback=True, criterion="fer", nesterov=False), **changes})
 
 
@@ -148,7 +155,8 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("arch, shape", [("blstm", dict(hidden=[4, 4])), ("vision", dict(channels=[2, 2, 2], hidden=[4, 4]))])
+@pytest.mark.parametrize("arch, shape", [("blstm", dict(hidden=[4, 4])),
+                                         ("vision", dict(channels=[2, 2, 2], hidden=[4, 4]))])
 def test_resume_is_bitwise(tmp_path, stores, monkeypatch, arch, shape):
     options = tiny_options(arch=arch, **shape)
     Trainer(options, *stores, tmp_path / "whole").run()
@@ -170,9 +178,11 @@ def test_resume_is_bitwise(tmp_path, stores, monkeypatch, arch, shape):
     assert len(steps) == 8 + 6  # epochs three and four only
     whole, cut = ((tmp_path / name) for name in ("whole", "cut"))
     assert (whole / "model.safetensors").read_bytes() == (cut / "model.safetensors").read_bytes()
-    records = [[{**json.loads(line), "seconds": 0} for line in (folder / "train.jsonl").read_text().splitlines()] for folder in (whole, cut)]
+    records = [[{**json.loads(line), "seconds": 0} for line in (folder / "train.jsonl").read_text().splitlines()]
+               for folder in (whole, cut)]
     assert records[0] == records[1] and [r["epoch"] for r in records[0]] == [1, 2, 3, 4]
-    assert records[0][0].keys() == {"epoch", "batches", "frames", "lr", "train_loss", "valid_loss", "valid_fer", "seconds", "event"}
+    assert records[0][0].keys() == {"epoch", "batches", "frames", "lr", "train_loss", "valid_loss", "valid_fer",
+                                    "seconds", "event"}
 
 
 def test_finished_training_is_left_alone_and_changed_options_start_anew(tmp_path, stores, capsys):
@@ -190,7 +200,8 @@ def test_rollback_restores_the_best_weights_and_momentum(tmp_path, stores):
     trainer.validate = iter([(1.0, 0.5), (1.0, 0.9)]).__next__
     progress = trainer_module.Progress("test")
     trainer.epoch(progress)
-    weights, velocity = (trainer_module.clone(group) for group in (trainer.module.state_dict(), trainer.momentum.velocity))
+    weights = trainer_module.clone(trainer.module.state_dict())
+    velocity = trainer_module.clone(trainer.momentum.velocity)
     trainer.epoch(progress)
     assert trainer.records[-1]["event"] == "decay rollback" and trainer.schedule.state.rate == pytest.approx(0.07)
     for group, now in ((weights, trainer.module.state_dict()), (velocity, trainer.momentum.velocity)):
@@ -201,7 +212,8 @@ def test_rollback_restores_the_best_weights_and_momentum(tmp_path, stores):
     ("dnn", dict(hidden=[32], splice=1)), ("vision", dict(channels=[8, 8, 8], hidden=[32])),
     ("sainath", dict(channels=[8, 8], hidden=[32])), ("blstm", dict(hidden=[16]))])
 def test_every_network_overfits_a_small_set(tmp_path, stores, arch, shape):
-    options = tiny_options(arch=arch, batch=32, epoch_batches=40, max_epochs=4, anneal_epochs=2, decay=0.3, rate=0.02, **shape)
+    options = tiny_options(arch=arch, batch=32, epoch_batches=40, max_epochs=4, anneal_epochs=2, decay=0.3, rate=0.02,
+                           **shape)
     result = Trainer(options, stores[0], stores[0], tmp_path / "net").run()
     assert result["fer"] < 0.05 and result["frames"] == 240
     model = load_model(tmp_path / "net")
@@ -222,7 +234,8 @@ def test_divergence_stops_with_the_batch_saved(tmp_path, stores):
     from safetensors.torch import load_file
 
     with pytest.raises(RecipeError, match="diverged"):
-        Trainer(tiny_options(arch="dnn", hidden=[8, 8], splice=0, rate=500.0, epoch_batches=200), *stores, tmp_path / "net").run()
+        Trainer(tiny_options(arch="dnn", hidden=[8, 8], splice=0, rate=500.0, epoch_batches=200), *stores,
+                tmp_path / "net").run()
     saved = load_file(tmp_path / "net" / "bad_batch.safetensors")
     np.testing.assert_array_equal(saved["windows"].numpy(), stores[0].windows(saved["frames"].numpy()))
     assert not (tmp_path / "net" / "model.safetensors").exists()
@@ -252,7 +265,8 @@ def test_teacher_dump_student(tmp_path, stores, run, monkeypatch):
     shape = dict(arch="dnn", hidden=[8], splice=1, batch=16, epoch_batches=20, max_epochs=2)
     for name, seed in (("a", 1), ("b", 2)):
         Trainer(TrainOptions(**shape, seed=seed), *stores, tmp_path / name).run()
-    arguments = [f"--{key.replace('_', '-')}={value[0] if isinstance(value, list) else value}" for key, value in shape.items()]
+    arguments = [f"--{key.replace('_', '-')}={value[0] if isinstance(value, list) else value}" for key,
+                 value in shape.items()]
     student = ["steps/train_nnet", *arguments, "--soft-labels", "soft", "--soft-weight", 0.5]
     for command in (["steps/make_ensemble", "both", "a", "b:3"],
                     ["steps/dump_posteriors", "--nj", 2, "--top-c", 3, "both", "train", "soft"],
@@ -272,14 +286,17 @@ def test_teacher_dump_student(tmp_path, stores, run, monkeypatch):
     done = run(*student, "--top-c", 9, "train", "dev", "x")
     assert done.returncode == 1 and "more soft labels wanted" in done.stderr and "Traceback" not in done.stderr
     with pytest.raises(RecipeError, match="another frame store"):
-        Trainer(TrainOptions(**shape, soft_labels=str(tmp_path / "soft"), soft_weight=0.5), stores[1], stores[1], tmp_path / "x")
+        Trainer(TrainOptions(**shape, soft_labels=str(tmp_path / "soft"), soft_weight=0.5), stores[1], stores[1],
+                tmp_path / "x")
 
 
 def test_student_learns_from_the_teacher_alone(tmp_path, stores):
     """With lambda 1 the hard labels do not matter: a student of false labels still learns the teacher's classes."""
     shape = dict(arch="dnn", hidden=[32], splice=1, batch=32, epoch_batches=60, max_epochs=2, rate=0.05, patience=9)
     Trainer(TrainOptions(**shape), *stores, tmp_path / "teacher").run()
-    dump_posteriors(tmp_path / "teacher", tmp_path / "train", tmp_path / "soft", nj=1, cmd=DEFAULT_CMD, top_c=5, mass=0.99)
+    dump_posteriors(tmp_path / "teacher", tmp_path / "train", tmp_path / "soft", nj=1, cmd=DEFAULT_CMD, top_c=5,
+                    mass=0.99)
     stores[0].labels[:] = 0
-    student = Trainer(TrainOptions(**shape, seed=7, soft_labels=str(tmp_path / "soft"), soft_weight=1.0, top_c=3), *stores, tmp_path / "student")
+    student = Trainer(TrainOptions(**shape, seed=7, soft_labels=str(tmp_path / "soft"), soft_weight=1.0, top_c=3),
+                      *stores, tmp_path / "student")
     assert student.run()["fer"] < 0.2

@@ -74,8 +74,8 @@ def verify(folder, meta: dict[str, Any], next: str) -> None:
         with open(require_file(Path(folder) / name, next=next), "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != entry["sha256"]:
-            raise RecipeError("array of a store is damaged", file=Path(folder) / name, expected=f"sha256 {entry['sha256']}",
-                              found=found, next=next)
+            raise RecipeError("array of a store is damaged", file=Path(folder) / name,
+                              expected=f"sha256 {entry['sha256']}", found=found, next=next)
 
 
 def identity(meta: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ FIELD = "pdf_labels"
 
 
 def label_map_hash(tree: bytes, pdf_of: np.ndarray) -> str:
-    """Identifies what the classes mean: the tree's file and the pdf of each transition-id (topology), not the Gaussians."""
+    """Identifies what the classes mean: the tree's file and the pdf of each transition-id, not the Gaussians."""
     digest = hashlib.sha256(tree)
     digest.update(np.ascontiguousarray(pdf_of, "<i4").tobytes())
     return digest.hexdigest()
@@ -34,14 +34,15 @@ def pdf_labels(alignments: Mapping[str, np.ndarray], pdf_of: np.ndarray, file) -
     labels = {}
     for utt, ids in alignments.items():
         if len(ids) and (ids.min() < 1 or ids.max() >= len(pdf_of)):
-            raise RecipeError("transition-id unknown to the model", file=file, id=utt, expected=f"1 to {len(pdf_of) - 1}",
+            raise RecipeError("transition-id unknown to the model", file=file, id=utt,
+                              expected=f"1 to {len(pdf_of) - 1}",
                               found=f"{ids.min()} to {ids.max()}", next="align again with the model in this directory")
         labels[utt] = pdf_of[ids].astype(np.uint16)
     return labels
 
 
 def make_frame_store(data, ali_dir, store, *, norm_means: bool, norm_vars: bool, dropped_list=None) -> FrameStore:
-    """Builds `store` from a filterbank data directory and an alignment directory; also writes `data`/cuts_labels.jsonl.gz.
+    """Builds `store` from a filterbank data directory and its alignment; writes `data`/cuts_labels.jsonl.gz too.
 
     Utterances without an alignment are counted, listed on stderr and in `dropped_list`, and may be 5 % of all at most.
 
@@ -79,7 +80,7 @@ def join(features: Iterable[tuple[str, np.ndarray]], labels: Mapping[str, np.nda
             file.writelines(f"{utt} no alignment\n" for utt in missing)
     if missing:
         shown = " ".join(missing[:LISTED]) + (" ..." if len(missing) > LISTED else "")
-        print(f"{len(missing)} of {total} utterances of {data} have no alignment in {ali_dir} and are left out: {shown}",
+        print(f"{len(missing)} of {total} utterances of {data} have no alignment in {ali_dir}, left out: {shown}",
               file=sys.stderr, flush=True)
     if len(missing) > MAX_MISSING * total:
         raise RecipeError("too many utterances without an alignment", file=ali_dir, id=missing[0],
@@ -101,7 +102,7 @@ def check_lengths(utt: str, frames: int, labels: int, data, ali_dir) -> None:
 def publish_labels(data, labels: Mapping[str, np.ndarray]) -> None:
     """Publishes `data`/cuts_labels.jsonl.gz: its cuts with the labels attached as the TemporalArray `pdf_labels`.
 
-    The arrays lie in one lossless HDF5 file, `data`/pdf_labels.h5, a dataset per utterance. Cuts without labels are left out.
+    The arrays lie in one lossless HDF5 file, `data`/pdf_labels.h5. Cuts without labels are left out.
     """
     from lhotse import CutSet
     from lhotse.array import Array, TemporalArray
@@ -117,13 +118,15 @@ def publish_labels(data, labels: Mapping[str, np.ndarray]) -> None:
                 continue
             values = labels[cut.id]
             writer.write(cut.id, values)
-            array = Array(storage_type=writer.name, storage_path=str(storage), storage_key=cut.id, shape=list(values.shape))
+            array = Array(storage_type=writer.name, storage_path=str(storage), storage_key=cut.id,
+                          shape=list(values.shape))
             temporal = TemporalArray(array=array, temporal_dim=0, frame_shift=FRAME_SHIFT, start=cut.start)
             lines.append(cut.with_custom(FIELD, temporal).to_dict())
     missing = sorted(labels.keys() - {line["id"] for line in lines}, key=str.encode)
     if missing:
         raise RecipeError("labelled utterances without a cut", file=data / "cuts.jsonl.gz", id=missing[0],
-                          expected=f"{len(labels)} utterances", found=f"{len(missing)} missing", next=f"steps/make_fbank {data}")
+                          expected=f"{len(labels)} utterances", found=f"{len(missing)} missing",
+                          next=f"steps/make_fbank {data}")
     with publish(data / "cuts_labels.jsonl.gz", "wb") as file, \
             gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
         packed.writelines(json.dumps(line).encode() + b"\n" for line in lines)

@@ -1,13 +1,13 @@
 """The soft-label store: a teacher's most probable classes for every frame (docs/formats.md, "Soft-label store").
 
-    <store>/meta.json     teachers and their hashes, C, mass cut, mass kept, coverage table; size and SHA-256 of each array
+    <store>/meta.json     teachers and their hashes, C, mass cut, mass kept, coverage; size and SHA-256 of the arrays
             counts.u8     uint8 (num_frames,): classes kept for each frame, at most C
             classes.u16   uint16 (items,): class ids, frames end to end, within a frame by falling probability
             probs.f16     float16 (items,): their probabilities, not renormalised
             offsets.i64   int64 (ceil(num_frames / 64) + 1,): first item of every 64th frame, and the number of items
 
-Frames are those of a frame store, in its order. A frame keeps its most probable classes until they cover the mass cut, at
-most C (paper, section 5). Sorted by probability, the store of C classes contains that of every smaller C as prefixes.
+Frames are those of a frame store, in its order. A frame keeps its most probable classes until they cover the mass cut,
+at most C (paper, section 5). Sorted by probability, the store of C classes holds that of a smaller C as prefixes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ COPY_ITEMS = 1 << 22
 
 
 class SparseLabels(NamedTuple):
-    """Soft labels of a batch as triples, row by row: probability `probs[n]` of class `classes[n]` for example `rows[n]`."""
+    """Soft labels of a batch, row by row: probability `probs[n]` of class `classes[n]` for example `rows[n]`."""
 
     rows: Tensor  # (N,) int64
     classes: Tensor  # (N,) int64
@@ -55,11 +55,12 @@ def top_classes(posteriors: Tensor, most: int, mass: float) -> tuple[np.ndarray,
     before = probs.double().cumsum(1) - probs
     keep = before < mass
     keep[:, 0] = True
-    return (keep.sum(1).numpy().astype(np.uint8), classes[keep].numpy().astype(np.uint16), probs[keep].numpy().astype(np.float16))
+    return (keep.sum(1).numpy().astype(np.uint8), classes[keep].numpy().astype(np.uint16),
+            probs[keep].numpy().astype(np.float16))
 
 
 def coverage(counts: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """(2, 6) float64: summed over the frames, mass covered and classes kept for each C of TABLE, and for all that was kept."""
+    """(2, 6) float64 sums over the frames: mass covered and classes kept, for each C of TABLE and for no limit."""
     ends = np.cumsum(counts, dtype=np.int64)
     rank = np.arange(len(probs)) - np.repeat(ends - counts, counts)
     kept = [rank < most for most in (*TABLE, MOST)]
@@ -90,7 +91,8 @@ def shard_is_done(folder, facts: dict[str, Any]) -> bool:
     return Path(folder, "meta.json").exists() and read_meta(folder, SHARD_FORMAT, NEXT)["facts"] == facts
 
 
-def merge_shards(shards: Sequence, path, store: FrameStore, *, teachers: list[dict], max_classes: int, mass_cut: float) -> "SoftLabelStore":
+def merge_shards(shards: Sequence, path, store: FrameStore, *, teachers: list[dict], max_classes: int,
+                 mass_cut: float) -> "SoftLabelStore":
     """Publishes the shards, in order, as one store. The result does not depend on how many there are.
 
     Args:
@@ -112,14 +114,15 @@ def merge_shards(shards: Sequence, path, store: FrameStore, *, teachers: list[di
             sums.append(np.array(map_array(shard, meta, "sums.f64", NEXT)).reshape(-1, 2, len(TABLE) + 1))
         all_counts = np.concatenate(counts)
         if len(all_counts) != store.num_frames:
-            raise RecipeError("soft labels do not cover the frame store", file=path, expected=f"{store.num_frames} frames",
-                              found=len(all_counts), next=NEXT)
+            raise RecipeError("soft labels do not cover the frame store", file=path,
+                              expected=f"{store.num_frames} frames", found=len(all_counts), next=NEXT)
         arrays["offsets.i64"].append(block_offsets(all_counts))
         # fsum is exact, so the table is the same however the utterances were shared out.
         totals = [[math.fsum(row) / store.num_frames for row in np.concatenate(sums)[:, i].T] for i in range(2)]
         rows = [{"C": C, "mass": mass, "classes": kept} for C, mass, kept in zip(TABLE, *totals) if C <= max_classes]
         write_meta(folder, {
-            "format": FORMAT, "num_frames": store.num_frames, "num_classes": store.num_classes, "max_classes": max_classes,
+            "format": FORMAT, "num_frames": store.num_frames, "num_classes": store.num_classes,
+            "max_classes": max_classes,
             "mass_cut": mass_cut, "mass_kept": totals[0][-1], "classes_kept": totals[1][-1], "coverage": rows,
             "teachers": teachers, "frame_store": store.identity, "label_map": store.label_map,
             "arrays": {name: array.close() for name, array in arrays.items()}})
@@ -143,14 +146,15 @@ class SoftLabelStore:
         self.counts, self.classes, self.probs, offsets = (
             map_array(path, meta, name, NEXT) for name in ("counts.u8", "classes.u16", "probs.f16", "offsets.i64"))
         self.offsets = np.array(offsets)
-        if len(self.counts) != self.num_frames or len(self.classes) != len(self.probs) or self.offsets[-1] != len(self.probs):
+        sizes = (len(self.counts), len(self.classes), len(self.probs))
+        if sizes != (self.num_frames, self.offsets[-1], self.offsets[-1]):
             raise RecipeError("soft-label store disagrees with its own meta.json", file=path,
                               expected=f"{self.num_frames} frames, {self.offsets[-1]} items",
-                              found=f"{len(self.counts)} frames, {len(self.classes)} classes, {len(self.probs)} probabilities", next=NEXT)
+                              found="{} counts, {} classes, {} probabilities".format(*sizes), next=NEXT)
 
     @classmethod
     def open(cls, path, *, check_hashes: bool = False) -> "SoftLabelStore":
-        """Opens a store. Raises RecipeError if a file is missing, has the wrong size or, on demand, the wrong content."""
+        """Opens a store. Raises RecipeError for a missing file, a wrong size or, on demand, wrong content."""
         meta = read_meta(path, FORMAT, NEXT)
         if check_hashes:
             verify(path, meta, NEXT)

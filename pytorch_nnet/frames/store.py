@@ -6,8 +6,8 @@
             offsets.i64   int64 (num_utts + 1,): first frame of each utterance in labels.u16, and num_frames
             utts.txt      utterance ids in C order, one a line
 
-Frame f of utterance u (both from 0, f counted over the whole set) is row f + 20 (u + 1). Its window of 41 frames starts 20
-rows earlier, and the zeros between utterances are the zeros that the paper pads with (section 5), so any
+Frame f of utterance u (both from 0, f counted over the whole set) is row f + 20 (u + 1). Its window of 41 frames starts
+20 rows earlier, and the zeros between utterances are the zeros that the paper pads with (section 5), so any
 window is one contiguous slice.
 """
 
@@ -34,8 +34,9 @@ class FrameStore:
     """An opened store.
 
     features: (rows, dim) float16. labels: (num_frames,) uint16. offsets: (num_utts + 1,) int64. utts: ids in C order.
-    num_frames, num_utts, num_classes, dim: counts. cmvn: {"norm_means": bool, "norm_vars": bool}, as the features were normalised.
-    label_map: hash of what the classes mean; equal for stores and networks that share a tree. identity: hash of the content.
+    num_frames, num_utts, num_classes, dim: counts. identity: hash of the content.
+    cmvn: {"norm_means": bool, "norm_vars": bool}, as the features were normalised.
+    label_map: hash of what the classes mean; equal for stores and networks that share a tree.
     """
 
     def __init__(self, path, meta: dict[str, Any]):
@@ -53,7 +54,7 @@ class FrameStore:
 
     @classmethod
     def open(cls, path, *, check_hashes: bool = False) -> "FrameStore":
-        """Opens a store. Raises RecipeError if a file is missing, has the wrong size or, on demand, the wrong content."""
+        """Opens a store. Raises RecipeError for a missing file, a wrong size or, on demand, wrong content."""
         meta = read_meta(path, FORMAT, NEXT)
         if check_hashes:
             verify(path, meta, NEXT)
@@ -81,7 +82,8 @@ class FrameStore:
     def utterances(self, indices: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Yields (index, features (T, dim) float32, labels (T,) int64) of the utterances, all by default."""
         for index in range(self.num_utts) if indices is None else indices:
-            yield index, self.padded(index)[CONTEXT:-CONTEXT].astype(np.float32), self.labels[self.utt_slice(index)].astype(np.int64)
+            rows = self.padded(index)[CONTEXT:-CONTEXT]
+            yield index, rows.astype(np.float32), self.labels[self.utt_slice(index)].astype(np.int64)
 
     def windows(self, frames: np.ndarray) -> np.ndarray:
         """(n, 41, dim) float32 windows around the given frames (n,)."""
@@ -94,7 +96,8 @@ class FrameStore:
         return np.bincount(self.labels, minlength=self.num_classes)
 
 
-def write_frame_store(path, utterances: Iterable[tuple[str, np.ndarray, np.ndarray]], *, num_classes: int, label_map: str,
+def write_frame_store(path, utterances: Iterable[tuple[str, np.ndarray, np.ndarray]], *, num_classes: int,
+                      label_map: str,
                       cmvn: dict[str, bool], dim: int = DIM) -> FrameStore:
     """Publishes a store in one pass.
 
@@ -102,11 +105,12 @@ def write_frame_store(path, utterances: Iterable[tuple[str, np.ndarray, np.ndarr
       utterances: (id, features (T, dim) float, pdf labels (T,)) in C order of ids.
       num_classes: number of pdfs; label_map: hash of what they mean; cmvn: how the features were normalised.
     Raises:
-      RecipeError: ids out of order, another number of labels than frames, a label beyond num_classes, a value float16 cannot
-        hold, no utterance at all.
+      RecipeError: ids out of order, another number of labels than frames, a label beyond num_classes, a value float16
+        cannot hold, no utterance at all.
     """
     if not 0 < num_classes <= MAX_CLASSES:
-        raise RecipeError("labels are stored in 16 bits", file=path, expected=f"1 to {MAX_CLASSES} classes", found=num_classes)
+        raise RecipeError("labels are stored in 16 bits", file=path, expected=f"1 to {MAX_CLASSES} classes",
+                          found=num_classes)
     with publish_folder(path) as folder:
         features, labels, offsets, names = (ArrayFile(folder, *pair) for pair in (
             ("features.f16", "<f2"), ("labels.u16", "<u2"), ("offsets.i64", "<i8"), ("utts.txt", "|u1")))
@@ -131,17 +135,23 @@ def write_frame_store(path, utterances: Iterable[tuple[str, np.ndarray, np.ndarr
     return FrameStore.open(path)
 
 
-def _check_utterance(path, utt: str, previous: str | None, rows: np.ndarray, pdfs: np.ndarray, num_classes: int, dim: int) -> None:
+def _check_utterance(path, utt: str, previous: str | None, rows: np.ndarray, pdfs: np.ndarray, num_classes: int,
+                     dim: int) -> None:
     if previous is not None and utt.encode() <= previous.encode():
-        raise RecipeError("utterances not in C order", file=path, id=utt, expected=f"an id after '{previous}'", found=utt)
+        raise RecipeError("utterances not in C order", file=path, id=utt, expected=f"an id after '{previous}'",
+                          found=utt)
     if rows.ndim != 2 or rows.shape[1] != dim or not len(rows):
-        raise RecipeError("features of the wrong shape", file=path, id=utt, expected=f"(frames, {dim})", found=rows.shape)
+        raise RecipeError("features of the wrong shape", file=path, id=utt, expected=f"(frames, {dim})",
+                          found=rows.shape)
     if len(rows) != len(pdfs):
-        raise RecipeError("another number of labels than frames", file=path, id=utt, expected=f"{len(rows)} labels", found=len(pdfs))
+        raise RecipeError("another number of labels than frames", file=path, id=utt, expected=f"{len(rows)} labels",
+                          found=len(pdfs))
     if pdfs.min() < 0 or pdfs.max() >= num_classes:
         raise RecipeError("label outside the classes", file=path, id=utt, expected=f"0 to {num_classes - 1}",
                           found=f"{pdfs.min()} to {pdfs.max()}")
     limit = float(np.finfo(np.float16).max)
     if not np.abs(rows).max() <= limit:  # also true of NaN
-        raise RecipeError("feature value that float16 cannot hold", file=path, id=utt, expected=f"finite, at most {limit:.0f}",
-                          found=float(np.abs(rows).max()), next="look at the audio; make the features again (steps/make_fbank)")
+        raise RecipeError("feature value that float16 cannot hold", file=path, id=utt,
+                          expected=f"finite, at most {limit:.0f}",
+                          found=float(np.abs(rows).max()),
+                          next="look at the audio; make the features again (steps/make_fbank)")

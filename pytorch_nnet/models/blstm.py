@@ -8,8 +8,8 @@ Blending LSTMs into CNNs, section 5.1 and supplement (cell of Gers et al. 2003):
     o_t = sigmoid(W_xo x_t + W_ho h_{t-1} + w_co * c_t + b_o)
     h_t = o_t * tanh(c_t)
 
-Every sequence here is (time, units, batch): a gate is then one contiguous block of memory, which doubles the speed of the
-elementwise half of the work. Both directions advance in one batched product; the backward one reads its input reversed.
+Every sequence here is (time, units, batch): a gate is then one contiguous block of memory. Both directions advance in
+one batched product; the backward one reads its input reversed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class PeepholeRecurrence(torch.autograd.Function):
     """The recurrence of both directions, with a hand-written backward pass.
 
     Autograd would record some fifteen small operations a step; keeping the gates and replaying the chain rule by hand
-    is about twice as fast on one thread and is checked against autograd's numbers (tests/test_models.py).
+    needs fewer and less memory (a tenth less time at 4x48 units and batches of 256 on one thread).
 
     Args of `apply`:
       inputs: (T, 2, 4H, B), W x_t + b of both directions, overwritten with the gates.

@@ -33,10 +33,12 @@ class Ensemble:
                                       expected=f"{expected} as {first.path}", found=found,
                                       next="train all members on the same labels and features")
         self.path, self.members = Path(folder), list(members)
-        self.num_classes, self.dim, self.cmvn, self.label_map = first.num_classes, first.dim, first.cmvn, first.label_map
+        self.num_classes, self.dim = first.num_classes, first.dim
+        self.cmvn, self.label_map = first.cmvn, first.label_map
         self.parameters = sum(network.parameters for network, _ in members)
         self.display = " + ".join(network.display for network, _ in members)
-        self.config = {"members": [str(network.path) for network, _ in members], "weights": [weight for _, weight in members]}
+        self.config = {"members": [str(network.path) for network, _ in members],
+                       "weights": [weight for _, weight in members]}
         self.priors = sum(weight * network.priors for network, weight in members)
         facts = " ".join(f"{network.sha256}:{weight!r}" for network, weight in members)
         self.sha256 = hashlib.sha256(facts.encode()).hexdigest()
@@ -61,7 +63,7 @@ def load_ensemble(folder) -> Ensemble:
 
 
 def make_ensemble(folder, models: Sequence[str]) -> Ensemble:
-    """Publishes `folder`/ensemble.yaml from 'directory' or 'directory:weight' arguments and returns the loaded ensemble.
+    """Publishes `folder`/ensemble.yaml from 'directory' or 'directory:weight' arguments; returns the ensemble.
 
     Weights default to 1 and are divided by their sum. An ensemble among the models is replaced by its members.
     """
@@ -75,7 +77,8 @@ def make_ensemble(folder, models: Sequence[str]) -> Ensemble:
         except ValueError:
             share = 0.0
         if share <= 0:
-            raise RecipeError("bad weight of an ensemble's member", id=argument, expected="<directory>:<weight above 0>", found=weight)
+            raise RecipeError("bad weight of an ensemble's member", id=argument,
+                              expected="<directory>:<weight above 0>", found=weight)
         networks += [(network, share * inner) for network, inner in load_model(name).members]
     total = sum(weight for _, weight in networks)
     ensemble = Ensemble(folder, [(network, weight / total) for network, weight in networks])

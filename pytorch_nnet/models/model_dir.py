@@ -33,11 +33,12 @@ INFO_KEYS = ("kind", "parameters", "display", "num_classes", "dim", "cmvn", "lab
 class Network:
     """A trained network.
 
-    priors: (K,) float64, sums to 1. num_classes: K. config: the training's options. cmvn: how to normalise the features given
-    to it. label_map: what its classes mean. parameters, display: for tables. sha256: of its weights.
+    priors: (K,) float64, sums to 1. num_classes: K. config: the training's options. label_map: what its classes mean.
+    cmvn: how to normalise the features given to it. parameters, display: for tables. sha256: of its weights.
     """
 
-    def __init__(self, folder, module: nn.Module, counts: np.ndarray, config: dict[str, Any], info: dict[str, Any], sha256: str):
+    def __init__(self, folder, module: nn.Module, counts: np.ndarray, config: dict[str, Any], info: dict[str, Any],
+                 sha256: str):
         self.path, self.module, self.config, self.info, self.sha256 = Path(folder), module.eval(), config, info, sha256
         self.num_classes: int = info["num_classes"]
         self.dim: int = info["dim"]
@@ -60,7 +61,8 @@ class Network:
         """
         features = np.asarray(features)
         if features.ndim != 2 or features.shape[1] != self.dim or not len(features):
-            raise RecipeError("features of the wrong shape", file=self.path, expected=f"(frames, {self.dim})", found=features.shape)
+            raise RecipeError("features of the wrong shape", file=self.path, expected=f"(frames, {self.dim})",
+                              found=features.shape)
         rows = torch.from_numpy(np.ascontiguousarray(features, np.float32))
         padded = pad(rows, (0, 0, CONTEXT, CONTEXT))
         return torch.softmax(window_logits(self.module, padded), 1).numpy()
@@ -109,7 +111,7 @@ def load_model(folder):
     """Loads a network (model.safetensors) or an ensemble (ensemble.yaml) for evaluation on the CPU.
 
     Returns:
-      Network or Ensemble: `.posteriors(features)`, `.priors`, `.num_classes`, `.config`, `.cmvn`, `.label_map`, `.display`.
+      Network or Ensemble: `.posteriors(features)`, `.priors`, `.num_classes`, `.config`, `.cmvn`, `.label_map`.
     Raises:
       RecipeError: not a model's directory, a missing or damaged file, weights that do not fit the configuration.
     """
@@ -129,13 +131,16 @@ def load_network(folder) -> Network:
     info = json.loads((folder / "info.json").read_text())
     missing = [key for key in INFO_KEYS if key not in info]
     if missing:
-        raise RecipeError("info.json lacks an entry", file=folder / "info.json", id=missing[0], next="train it again (steps/train_nnet)")
-    shape = build(Architecture, {key: config[key] for key in SHAPE_KEYS if key in config}, where=str(folder / "config.yaml"))
+        raise RecipeError("info.json lacks an entry", file=folder / "info.json", id=missing[0],
+                          next="train it again (steps/train_nnet)")
+    shape = build(Architecture, {key: config[key] for key in SHAPE_KEYS if key in config},
+                  where=str(folder / "config.yaml"))
     module = build_network(shape, info["num_classes"], info["dim"])
     load_weights(module, folder / "model.safetensors")
     counts = read_counts(folder / "prior_counts")
     if len(counts) != info["num_classes"]:
-        raise RecipeError("prior counts do not fit the network", file=folder / "prior_counts", expected=f"{info['num_classes']} counts",
+        raise RecipeError("prior counts do not fit the network", file=folder / "prior_counts",
+                          expected=f"{info['num_classes']} counts",
                           found=len(counts))
     with open(folder / "model.safetensors", "rb") as file:
         return Network(folder, module, counts, config, info, hashlib.file_digest(file, "sha256").hexdigest())
@@ -149,7 +154,8 @@ def load_weights(module: nn.Module, path) -> None:
     try:
         weights = load_file(require_file(path))
     except SafetensorError as error:
-        raise RecipeError("weights file is damaged", file=path, found=str(error), next="train it again (steps/train_nnet)") from None
+        raise RecipeError("weights file is damaged", file=path, found=str(error),
+                          next="train it again (steps/train_nnet)") from None
     own = module.state_dict()
     for name in sorted(own.keys() | weights.keys()):
         expected, found = (tuple(group[name].shape) if name in group else "absent" for group in (own, weights))

@@ -37,10 +37,12 @@ class Architecture:
                                     splice=self.splice if self.splice >= 0 else preset.get("splice", -1))
         wanted = len(PRESETS["paper"][self.arch].get("channels", []))
         if len(shape.channels) != wanted or min([*shape.channels, *shape.hidden]) < 1:
-            raise RecipeError("impossible network shape", id=self.arch, expected=f"{wanted} channel counts, widths of at least 1",
+            raise RecipeError("impossible network shape", id=self.arch,
+                              expected=f"{wanted} channel counts, widths of at least 1",
                               found=f"channels {shape.channels}, hidden {shape.hidden}")
         if shape.splice > WINDOW // 2:
-            raise RecipeError("more context than the window holds", id="splice", expected=f"at most {WINDOW // 2}", found=shape.splice)
+            raise RecipeError("more context than the window holds", id="splice", expected=f"at most {WINDOW // 2}",
+                              found=shape.splice)
         return shape
 
 
@@ -63,7 +65,8 @@ PRESETS: dict[str, dict[str, dict]] = {
 
 
 def build_network(shape: Architecture, num_classes: int, dim: int = DIM) -> nn.Module:
-    """A freshly initialised network (torch's global generator) that maps windows (B, 41, dim) to logits (B, num_classes)."""
+    """A freshly initialised network (torch's global generator) that maps windows (B, 41, dim) to logits (B,
+    num_classes)."""
     shape = shape.resolved()
     if shape.arch == "dnn":
         return Dnn(shape.hidden, shape.splice, num_classes, WINDOW, dim)

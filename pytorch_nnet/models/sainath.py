@@ -29,7 +29,7 @@ class SainathCnn(nn.Module):
         self.to(memory_format=channels_last)
 
     def convolve(self, x: Tensor) -> Tensor:
-        """(B, T, dim) -> (B, T - 12, channels * mel): time first, so that consecutive windows are overlapping slices."""
+        """(B, T, dim) -> (B, T - 12, channels * mel): time first, so that windows are overlapping slices."""
         x = max_pool2d(relu(self.convolution1(x.unsqueeze(1))), (1, POOL))
         x = relu(self.convolution2(x))
         return x.permute(0, 2, 1, 3).flatten(2).contiguous()

@@ -2,7 +2,8 @@
 
 conv a, a, pool; conv b x3, pool; conv c x3, pool; two fully connected layers; softmax. The first two convolutions are
 unpadded, the others padded by one; 2x2 max pooling drops an odd last row. Sizes with a 41 x 31 window:
-time 41-39-37-18-9-4, mel 31-29-27-13-6-3. At the paper's widths (96, 192, 384; 4096, 4096; 9000 classes): 76.77 M parameters.
+time 41-39-37-18-9-4, mel 31-29-27-13-6-3. 76.77 M parameters at the paper's
+widths (96, 192, 384; 4096, 4096) and 9000 classes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Checkpoints: everything that decides how a training goes on, in one safetensors file that appears atomically.
 
     <dir>/checkpoint/last.safetensors
-      tensors   weights/<name>, velocity/<name>, best_weights/<name>, best_velocity/<name>, sampler (uint8 generator state)
+      tensors   {weights,velocity,best_weights,best_velocity}/<name>, sampler (uint8, the generator's state)
       metadata  "state": JSON with the identity of the training, the schedule's state and the log's records
 
 The sampler's generator is the only source of chance after initialisation. No pickle is ever read.
@@ -27,7 +27,8 @@ def save_checkpoint(folder, groups: dict[str, dict[str, Tensor]], sampler: Tenso
     """Publishes a checkpoint: groups of tensors by name, the sampler's state, and JSON-able facts."""
     from safetensors.torch import save_file
 
-    tensors = {f"{group}/{name}": value.detach().cpu().contiguous() for group, members in groups.items() for name, value in members.items()}
+    tensors = {f"{group}/{name}": value.detach().cpu().contiguous()
+               for group, members in groups.items() for name, value in members.items()}
     with publish_path(checkpoint_path(folder)) as temporary:
         save_file({**tensors, "sampler": sampler}, temporary, metadata={"state": json.dumps(state)})
 

@@ -29,20 +29,22 @@ def shard_range(store: FrameStore, job: int, jobs: int) -> range:
 def dump_posteriors(model_dir, store_dir, out, *, nj: int, cmd: str, top_c: int, mass: float) -> SoftLabelStore:
     """Publishes `out`, the soft-label store of the model on the frame store. The result does not depend on `nj`.
 
-    Finished shards of an interrupted dump are kept under `out`.shards and used again. Logs: `out`.shards/log/dump.JOB.log.
+    Finished shards of an interrupted dump are kept under `out`.shards, beside their log/, and used again.
     """
     store, model = FrameStore.open(store_dir), load_model(model_dir)
     check_same_labels(model, store)
     check_top_c(top_c, store.num_classes)
     if not 1 <= nj <= store.num_utts:
-        raise RecipeError("impossible number of jobs", id="nj", expected=f"1 to {store.num_utts}, the utterances", found=nj)
+        raise RecipeError("impossible number of jobs", id="nj", expected=f"1 to {store.num_utts}, the utterances",
+                          found=nj)
     if not 0 < mass <= 1:
         raise RecipeError("impossible mass cut", id="mass", expected="above 0, at most 1", found=mass)
     out = Path(out)
     work = out.with_name(out.name + ".shards")
     run_jobs(cmd, nj, str(work / "log" / "dump.JOB.log"), python_module(
         "pytorch_nnet.training.dump", "JOB", nj, model_dir, store_dir, work, top_c, repr(mass)))
-    teachers = [{"name": network.path.name, "sha256": network.sha256, "weight": weight} for network, weight in model.members]
+    teachers = [{"name": network.path.name, "sha256": network.sha256, "weight": weight}
+                for network, weight in model.members]
     result = merge_shards([work / f"shard.{job}" for job in range(1, nj + 1)], out, store, teachers=teachers,
                           max_classes=top_c, mass_cut=mass)
     shutil.rmtree(work)

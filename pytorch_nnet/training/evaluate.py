@@ -22,11 +22,11 @@ def check_same_labels(model, store: FrameStore) -> None:
         if expected != found:
             raise RecipeError(f"model and frame store differ in {what}", file=store.path, id=model.path,
                               expected=f"{expected} as in the model", found=found,
-                              next="make the store from the alignment that the model was trained on (steps/make_frame_store)")
+                              next="make the store from the alignment of the model's training (steps/make_frame_store)")
 
 
 def evaluate(model, store: FrameStore) -> dict[str, float]:
-    """{"frames":, "fer": fraction of frames whose most probable class is not the label, "cross_entropy": nats per frame}."""
+    """{"frames":, "fer": share of frames whose most probable class is not the label, "cross_entropy": nats a frame}."""
     check_same_labels(model, store)
     errors, loss = 0, 0.0
     for _, features, labels in track(store.utterances(), f"evaluate {model.path.name}", store.num_utts):

@@ -3,7 +3,7 @@
     L = lambda * sum_c -p(c) log q(c)  +  (1 - lambda) * -log q(y),  mean over the batch
 
 A target is a sparse row of weights: lambda p(c) on the classes that the teacher kept and 1 - lambda on the label. The
-kept probabilities are not renormalised unless asked, so that a frame whose teacher kept 97 % weighs a little less, as Equation 1 says.
+kept probabilities are not renormalised unless asked: a frame whose teacher kept 97 % weighs a little less, as written.
 """
 
 from __future__ import annotations

@@ -46,17 +46,20 @@ class TrainOptions(Architecture):
         """Raises RecipeError for values that make no training."""
         for name, allowed in (("criterion", ("loss", "fer")), ("matmul_precision", ("highest", "high", "medium"))):
             if getattr(self, name) not in allowed:
-                raise RecipeError("bad value for an option", id=name, expected=" or ".join(allowed), found=getattr(self, name))
-        for name, least, most in (("batch", 1, 1 << 20), ("epoch_batches", 1, 1 << 30), ("patience", 1, 1 << 20), ("soft_weight", 0, 1),
-                                  ("rate", 1e-12, 1e3), ("decay", 1e-6, 1), ("momentum", 0, 0.9999), ("top_c", 1, 255), ("threads", 1, 1024)):
+                raise RecipeError("bad value for an option", id=name, expected=" or ".join(allowed),
+                                  found=getattr(self, name))
+        for name, least, most in (("batch", 1, 1 << 20), ("epoch_batches", 1, 1 << 30), ("patience", 1, 1 << 20),
+                                  ("soft_weight", 0, 1), ("rate", 1e-12, 1e3), ("decay", 1e-6, 1),
+                                  ("momentum", 0, 0.9999), ("top_c", 1, 255), ("threads", 1, 1024)):
             if not least <= getattr(self, name) <= most:
-                raise RecipeError("option out of range", id=name, expected=f"{least} to {most}", found=getattr(self, name))
+                raise RecipeError("option out of range", id=name, expected=f"{least} to {most}",
+                                  found=getattr(self, name))
         if (self.soft_weight > 0) != bool(self.soft_labels):
             raise RecipeError("--soft-labels and --soft-weight go together", expected="both, or neither",
                               found=f"soft_labels '{self.soft_labels}', soft_weight {self.soft_weight}")
         if self.anneal_epochs > self.max_epochs:
-            raise RecipeError("more epochs to anneal than epochs", id="anneal_epochs", expected=f"at most max_epochs, {self.max_epochs}",
-                              found=self.anneal_epochs)
+            raise RecipeError("more epochs to anneal than epochs", id="anneal_epochs",
+                              expected=f"at most max_epochs, {self.max_epochs}", found=self.anneal_epochs)
 
 
 # How and where a training runs, not what it is: not part of its identity. (Of the paths in it, the contents are.)

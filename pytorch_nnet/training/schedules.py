@@ -15,7 +15,7 @@ from .options import TrainOptions
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do after an epoch. best: it is the best so far. decayed: the rate fell. rollback: restore the best. stop: end."""
+    """After an epoch. best: it is the best so far. decayed: the rate fell. rollback: restore the best. stop: end."""
 
     best: bool
     decayed: bool

@@ -6,7 +6,7 @@ v <- mu v + g; classical: w <- w - rate v; Nesterov: w <- w - rate (g + mu v) (S
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 class Momentum:

@@ -36,7 +36,7 @@ class Trainer:
     """Trains one network in `folder`, resuming from its checkpoint if that belongs to the same training.
 
     Raises:
-      RecipeError: stores that do not belong together; a loss or gradient that is not finite or exploded (the batch is saved).
+      RecipeError: stores that do not belong together; a loss or gradient that explodes (the batch is saved).
     """
 
     def __init__(self, options: TrainOptions, train: FrameStore, dev: FrameStore, folder):
@@ -71,7 +71,7 @@ class Trainer:
         self.keep_best()
 
     def identify(self) -> dict[str, Any]:
-        """What makes this training what it is: options and contents of its inputs. Another identity is another training."""
+        """Options and contents of the inputs: another identity is another training."""
         options = {key: value for key, value in record(self.shape).items() if key not in HOW_NOT_WHAT}
         init = load_network(self.options.init).sha256 if self.options.init else ""
         return {**options, "train": self.train.identity, "dev": self.dev.identity, "init": init,
@@ -113,8 +113,8 @@ class Trainer:
             "seconds": round(time.monotonic() - start, 2), "event": decision.event})
         self.write_log()
         self.save()
-        print(f"epoch {self.schedule.state.epoch}: rate {rate:.3g}, train loss {total / batches:.4f}, valid loss {loss:.4f}, "
-              f"valid FER {100 * fer:.2f} %{' [' + decision.event + ']' if decision.event else ''}", flush=True)
+        print(f"epoch {self.schedule.state.epoch}: rate {rate:.3g}, train loss {total / batches:.4f}, "
+              f"valid loss {loss:.4f}, valid FER {100 * fer:.2f} % [{decision.event}]", flush=True)
 
     def learn(self, batch: Batch, rate: float, number: int) -> float:
         """One step of gradient descent; returns the batch's loss."""
@@ -127,14 +127,14 @@ class Trainer:
         value = float(loss.detach())
         # Written so that NaN fails too.
         if not (value < EXPLODED * max(1.0, math.log(self.train.num_classes)) and math.isfinite(norm)):
-            self.report_bad_batch(batch, {"epoch": self.schedule.state.epoch + 1, "batch": number, "lr": rate, "loss": value,
-                                          "gradient_norm": norm})
+            self.report_bad_batch(batch, {"epoch": self.schedule.state.epoch + 1, "batch": number, "lr": rate,
+                                          "loss": value, "gradient_norm": norm})
         self.momentum.step(rate)
         return value
 
     @torch.inference_mode()
     def validate(self) -> tuple[float, float]:
-        """Mean cross-entropy (nats) against the hard labels and frame error rate on the dev store, or its stated part."""
+        """Mean cross-entropy (nats) against the hard labels, and FER, on the dev store or its stated part."""
         self.module.eval()
         loss, errors, frames = 0.0, 0, 0
         for batch in self.dev_windows.sweep(VALID_BATCH, self.options.valid_frames):
@@ -150,7 +150,8 @@ class Trainer:
     def save(self) -> None:
         groups = {"weights": self.module.state_dict(), "velocity": self.momentum.velocity, **self.best}
         save_checkpoint(self.folder, groups, self.sampler.state(), {
-            "identity": self.identity, "schedule": self.schedule.dump(), "records": self.records, "finished": self.finished})
+            "identity": self.identity, "schedule": self.schedule.dump(), "records": self.records,
+            "finished": self.finished})
 
     def resume(self) -> None:
         """Takes up the folder's checkpoint; one of another training is named and replaced when the first epoch ends."""
@@ -159,9 +160,11 @@ class Trainer:
             return
         groups, sampler, state = loaded
         mine = self.identity
-        changed = sorted(key for key in mine.keys() | state["identity"].keys() if mine.get(key) != state["identity"].get(key))
+        changed = sorted(key for key in mine.keys() | state["identity"].keys()
+                         if mine.get(key) != state["identity"].get(key))
         if changed:
-            print(f"{checkpoint_path(self.folder)} is of another training ({', '.join(changed)} changed): starting anew", flush=True)
+            print(f"{checkpoint_path(self.folder)} is of another training ({', '.join(changed)} changed): "
+                  "starting anew", flush=True)
             return
         self.module.load_state_dict(groups["weights"])
         self.momentum.velocity = {name: value.to(self.device) for name, value in groups["velocity"].items()}
@@ -170,10 +173,11 @@ class Trainer:
         self.schedule.restore(state["schedule"])
         self.records, self.finished = state["records"], state["finished"]
         self.write_log()
-        print(f"resuming after epoch {self.schedule.state.epoch}{', already finished' if self.finished else ''}", flush=True)
+        print(f"resuming after epoch {self.schedule.state.epoch}{', already finished' if self.finished else ''}",
+              flush=True)
 
     def write_log(self) -> None:
-        """Publishes train.jsonl: one record an epoch; whole, so that an epoch repeated after a kill is not there twice."""
+        """Publishes train.jsonl whole, so that an epoch repeated after a kill is not there twice."""
         with publish(self.folder / "train.jsonl") as file:
             file.writelines(json.dumps(entry) + "\n" for entry in self.records)
 
@@ -182,7 +186,8 @@ class Trainer:
         self.module.load_state_dict(self.best["best_weights"])
         state = self.schedule.state
         save_model(self.folder, self.module.cpu(), options=record(self.shape), counts=self.train.label_counts(), info={
-            "num_classes": self.train.num_classes, "dim": self.train.dim, "cmvn": self.train.cmvn, "label_map": self.train.label_map,
+            "num_classes": self.train.num_classes, "dim": self.train.dim, "cmvn": self.train.cmvn,
+            "label_map": self.train.label_map,
             "best_epoch": state.best_epoch, "epochs": state.epoch, "batches": state.epoch * self.options.epoch_batches,
             "train_seconds": round(sum(entry["seconds"] for entry in self.records), 1)})
         write_evaluation(self.folder / "eval.json", evaluate(load_network(self.folder), self.dev), self.dev)
@@ -204,8 +209,9 @@ def check_stores(train: FrameStore, dev: FrameStore) -> None:
     """Raises RecipeError unless both stores have the same classes and features."""
     for what in ("num_classes", "label_map", "dim", "cmvn"):
         if getattr(train, what) != getattr(dev, what):
-            raise RecipeError(f"training and dev store differ in {what}", file=dev.path, expected=f"{getattr(train, what)} as in {train.path}",
-                              found=getattr(dev, what), next="make both with the same tree and options (steps/make_frame_store)")
+            raise RecipeError(f"training and dev store differ in {what}", file=dev.path,
+                              expected=f"{getattr(train, what)} as in {train.path}", found=getattr(dev, what),
+                              next="make both with the same tree and options (steps/make_frame_store)")
 
 
 def clone(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
