@@ -8,10 +8,10 @@
     <corpus>/LDC2002T43/reference/{hub5e00.english.000405.stm,en20000405_hub5.glm,english/sw_4390.txt}
     <corpus>/truth/<recording>.words.ctm, <recording>.phones.ctm      the true times, which no LDC release has
 
-Truth files have one line a word or phone, `<file> <channel> <start> <duration> <word or phone>` as in a ctm file: sw02001 A,
-seconds from the start of the file with four decimals. One file a side, named by its recording-id, sw02001-A. Phones are ARPAbet as in the dictionary, but
-as spoken, with the speaker's accent. Noises have a word line and no phones. Word starts are the start of their first phone. Time that no phone
-covers is silence. Words that the synthesizer runs together ("of the") share their phones by the dictionary's lengths.
+Truth files are ctm files, `<file> <channel> <start> <duration> <word or phone>`, in seconds from the start of the file with
+four decimals; one a side, named by its recording-id. Phones are those of the dictionary, but as spoken, with the speaker's
+accent. Noises have a word line and no phones. A word begins with its first phone; time that no phone covers is silence.
+Words that the synthesizer runs together ("of the") share their phones in proportion to the dictionary's lengths.
 """
 
 from __future__ import annotations
