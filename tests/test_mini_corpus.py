@@ -32,6 +32,7 @@ def corpus(tmp_path_factory) -> Path:
 def read_ctm(path: Path) -> list[tuple[float, float, str]]:
     """Start, end and word of each line."""
     rows = [line.split() for line in path.read_text().splitlines()]
+    assert {f"{name}-{channel}" for name, channel, *_ in rows} == {path.name.split(".")[0]}
     return [(float(start), float(start) + float(duration), word) for _, _, start, duration, word in rows]
 
 

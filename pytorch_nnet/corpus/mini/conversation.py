@@ -183,7 +183,8 @@ def check_audible(name: str, clean: np.ndarray, segments: list[Segment]) -> None
         for word in segment.words:
             samples = clean[int(word.start * RATE):int(word.end * RATE) + 1, segment.side]
             if np.abs(samples).max(initial=0) < AUDIBLE:
-                raise RecipeError("a word of the mini corpus cannot be heard", id=f"{name} {'AB'[segment.side]} at {word.start:.2f} s",
+                raise RecipeError("a word of the mini corpus cannot be heard",
+                                  id=f"{name} {'AB'[segment.side]} at {word.start:.2f} s",
                                   expected=f"'{word.word}' with a peak of {AUDIBLE}", found=f"{np.abs(samples).max(initial=0):.5f}")
 
 

@@ -8,10 +8,10 @@
     <corpus>/LDC2002T43/reference/{hub5e00.english.000405.stm,en20000405_hub5.glm,english/sw_4390.txt}
     <corpus>/truth/<recording>.words.ctm, <recording>.phones.ctm      the true times, which no LDC release has
 
-Truth files have one line a word or phone, `<recording-id> 1 <start> <duration> <word or phone>`, in seconds from the start
-of the file with four decimals; the recording is a side, such as sw02001-A. Phones are ARPAbet as in the dictionary, but
-as spoken, with the speaker's accent. Noises have a word line and no phones. Word starts are the start of their first phone. Time that no phone
-covers is silence. Words that the synthesizer runs together ("of the") share their phones by the dictionary's lengths.
+Truth files are ctm files, `<file> <channel> <start> <duration> <word or phone>`, in seconds from the start of the file with
+four decimals; one a side, named by its recording-id. Phones are those of the dictionary, but as spoken, with the speaker's
+accent. Noises have a word line and no phones. A word begins with its first phone; time that no phone covers is silence.
+Words that the synthesizer runs together ("of the") share their phones in proportion to the dictionary's lengths.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def write_truth(root: Path, conversation: Conversation) -> None:
         recording = f"{conversation.name}-{letter}"
         words = [word for segment in conversation.segments if segment.side == side for word in segment.words]
         write_lines(root / f"{recording}.words.ctm",
-                    (f"{recording} 1 {word.start:.4f} {word.end - word.start:.4f} {word.word}" for word in words))
+                    (f"{conversation.name} {letter} {word.start:.4f} {word.end - word.start:.4f} {word.word}" for word in words))
         write_lines(root / f"{recording}.phones.ctm",
-                    (f"{recording} 1 {phone.start:.4f} {phone.end - phone.start:.4f} {phone.name}"
+                    (f"{conversation.name} {letter} {phone.start:.4f} {phone.end - phone.start:.4f} {phone.name}"
                      for word in words for phone in word.phones))
