@@ -24,10 +24,11 @@ fi
 
 if begin 3 "GMM-HMM: monophones, then tied triphones"; then
   once --out exp/mono -- \
-    steps/train_mono --nj "$nj" --cmd "$train_cmd" --totgauss "$mono_gauss" data/train data/lang exp/mono
+    steps/train_mono --nj "$nj" --cmd "$train_cmd" $mono_opts --totgauss "$mono_gauss" data/train data/lang exp/mono
   once --out exp/mono_ali -- steps/align_si --nj "$nj" --cmd "$train_cmd" data/train data/lang exp/mono exp/mono_ali
   once --out exp/tri1 -- \
-    steps/train_deltas --nj "$nj" --cmd "$train_cmd" "$tri_leaves" "$tri_gauss" data/train data/lang exp/mono_ali exp/tri1
+    steps/train_deltas --nj "$nj" --cmd "$train_cmd" $tri_opts "$tri_leaves" "$tri_gauss" \
+    data/train data/lang exp/mono_ali exp/tri1
   for set in train dev; do
     once --out "exp/tri1_ali_$set" -- \
       steps/align_si --nj "$nj" --cmd "$train_cmd" "data/$set" data/lang exp/tri1 "exp/tri1_ali_$set"

@@ -176,3 +176,8 @@ def test_more_parts_than_speakers(data, run):
     done = run("utils/split_data_dir", data.path, 5)
     assert done.returncode == 1 and "more jobs than speakers" in done.stderr and "nj at most 4" in done.stderr
     assert not (data.path / "split5").exists()
+
+
+def test_jobs_are_at_most_the_speakers(data, capsys):
+    assert DataDir.load(data.path).at_most(3) == 3
+    assert DataDir.load(data.path).at_most(64) == 4 and "64" in capsys.readouterr().err

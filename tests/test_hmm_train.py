@@ -123,7 +123,6 @@ def test_short_utterances_are_listed_and_limited(corpus, run, tmp_path):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (("steps/train_mono", "--nj", "9", "DATA", "LANG", "x"), "more jobs than speakers"),
     (("steps/train_mono", "--beam", "50", "DATA", "LANG", "x"), "beams make no sense"),
     (("steps/train_mono", "--totgaus", "50", "DATA", "LANG", "x"), "did you mean 'totgauss'"),
     (("steps/train_mono", "DATA", "nowhere", "x"), "missing input"),

@@ -6,6 +6,7 @@ utt2num_frames; one 'key value...' line each, sorted in C order. Kaldi: egs/wsj/
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterable, Mapping
@@ -139,6 +140,13 @@ class DataDir:
             if table:
                 write_table(self.path / name, table)
         return self
+
+    def at_most(self, jobs: int) -> int:
+        """`jobs`, or the number of speakers if that is smaller: a job has at least one."""
+        speakers = len(set(self.utt2spk.values()))
+        if jobs > speakers:
+            print(f"{self.path}: {speakers} speakers, so {speakers} jobs instead of {jobs}", file=sys.stderr)
+        return min(jobs, speakers)
 
     def split(self, jobs: int) -> list["DataDir"]:
         """Splits by speaker into `jobs` parts of about equal numbers of utterances, in C order, never inside a speaker.

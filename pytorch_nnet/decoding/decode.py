@@ -63,7 +63,9 @@ def decode_data(graph_dir, data_dir, decode_dir, options: DecodeOptions) -> None
         graph_dir / ("graph.npz" if options.decoder == "k2" else "HCLG.fst"),
         next="make the graph first (steps/mkgraph)",
     )
-    parts = DataDir.load(data_dir, need=("feats.scp",)).split(options.nj)
+    data = DataDir.load(data_dir, need=("feats.scp",))
+    options.nj = data.at_most(options.nj)
+    parts = data.split(options.nj)
     (out / "log").mkdir(parents=True, exist_ok=True)
     for old in [out / "num_jobs", out / "failed.txt", *out.glob("lat.*.npz"), *out.glob("failed.*.txt")]:
         old.unlink(missing_ok=True)

@@ -43,7 +43,7 @@ def align_data(data: str, lang: str, source: str, folder: str, options: AlignDat
     """
     check_beams(options.beam, options.retry_beam)
     data_dir = DataDir.load(data, need=("text", "feats.scp"))
-    data_dir.split(options.nj)
+    options.nj = data_dir.at_most(options.nj)
     model, lang_dir = AcousticModel.load(source), LangDir(lang)
     model.check_phones(lang_dir)
     check_transcripts(data_dir, lang_dir)

@@ -128,7 +128,7 @@ class Trainer:
         check_beams(max(options.beam_at(1), options.beam), options.retry_beam)
         self.lang = LangDir(lang)
         self.data_dir = DataDir.load(data, need=("text", "feats.scp", "cmvn.scp"))
-        self.data_dir.split(options.nj)  # refuses too many jobs before any work is done
+        options.nj = self.data_dir.at_most(options.nj)
         check_transcripts(self.data_dir, self.lang)
         (self.folder / "log").mkdir(parents=True, exist_ok=True)
         (self.folder / "final.mdl").unlink(missing_ok=True)  # a directory being retrained must not look finished
@@ -139,8 +139,7 @@ class Trainer:
         return features.complete(features.reader(self.data_dir)[self.data_dir.utts[0]])
 
     def say(self, line: str) -> None:
-        """Prints a line and keeps it in log/summary.txt."""
-        print(line, file=sys.stderr, flush=True)
+        """Keeps a line in log/summary.txt."""
         self.lines.append(line)
         with publish(self.folder / "log" / "summary.txt") as file:
             file.writelines(f"{line}\n" for line in self.lines)
@@ -169,7 +168,7 @@ class Trainer:
         options = self.options
         target = self.model.gmm.num_gauss
         step = max(0, (self.totgauss - target) // options.max_iter_inc)
-        for iteration in track(range(1, options.num_iters), "train", unit="iterations"):
+        for iteration in track(range(1, options.num_iters), f"train {self.folder}", unit="iterations"):
             totals = self.e_step(iteration, realign=iteration in options.realign_iters)
             updated = gmm.update(self.model.gmm, totals["statistics"])
             occupancies = np.add.reduceat(totals["statistics"][:, 0], self.model.gmm.offsets[:-1])
@@ -221,3 +220,4 @@ class Trainer:
         with publish(self.folder / "num_jobs") as file:
             file.write(f"{self.options.nj}\n")
         (self.folder / f"{self.options.num_iters}.mdl").rename(self.folder / "final.mdl")
+        print(f"{self.folder}: {self.model.num_pdfs} pdfs, {self.lines[-1]} (all iterations: {self.folder}/log/summary.txt)", file=sys.stderr)

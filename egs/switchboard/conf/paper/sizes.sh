@@ -2,5 +2,6 @@
 # shellcheck shell=bash disable=SC2034
 mono_gauss=1000
 tri_leaves=9000
+mono_opts="" tri_opts=""
 tri_gauss=150000
 beam=13 lattice_beam=8 max_active=7000
