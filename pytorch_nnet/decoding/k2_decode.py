@@ -57,7 +57,7 @@ class K2Decoder:
         torch, options = self.torch, self.options
         # Column 0 belongs to label 0, which the graph does not have.
         scores = torch.full((1, len(matrix), matrix.shape[1] + 1), -1e30)
-        scores[0, :, 1:] = torch.from_numpy(matrix) * options.acwt
+        scores[0, :, 1:] = torch.tensor(matrix) * options.acwt
         dense = self.k2.DenseFsaVec(scores, torch.tensor([[0, 0, len(matrix)]], dtype=torch.int32))
         lattice = self.k2.intersect_dense_pruned(
             self.fsas,

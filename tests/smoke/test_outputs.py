@@ -108,12 +108,12 @@ def test_word_starts_are_near_the_truth(recipe, tmp_path):
     truth = {}
     for path in (recipe / "corpus/smoke/truth").glob("sw*.words.ctm"):
         for line in path.read_text().splitlines():
-            recording, _, start, _, word = line.split()
-            truth.setdefault((recording, word), []).append(float(start))
+            recording, side, start, _, word = line.split()
+            truth.setdefault((recording, side, word), []).append(float(start))
     errors = []
     for line in (tmp_path / "words.ctm").read_text().splitlines():
-        recording, _, start, _, word = line.split()[:5]
-        candidates = truth.get((recording, word))
+        recording, side, start, _, word = line.split()[:5]
+        candidates = truth.get((recording, side, word))
         if candidates:
             errors.append(min((float(start) - t for t in candidates), key=abs))
     errors = np.array(errors) - np.median(errors)
