@@ -65,15 +65,13 @@ train_net() { # name config options...
 }
 
 if begin 5 "CNNs on hard labels: vision-style and Sainath-style"; then
-  spawn train_net cnn cnn
-  spawn train_net sainath sainath
+  for net in cnn sainath; do spawn "exp/$net/log/train.log" train_net "$net" "$net"; done
   join
   end
 fi
 
 if begin 6 "teachers: peephole BLSTMs"; then
-  spawn train_net lstm1 lstm1
-  spawn train_net lstm2 lstm2
+  for net in lstm1 lstm2; do spawn "exp/$net/log/train.log" train_net "$net" "$net"; done
   join
   end
 fi
@@ -87,9 +85,9 @@ make_ensemble() { # name members...
 }
 
 if begin 7 "ensembles; top-C posteriors of the teachers"; then
-  spawn make_ensemble ens_lstm_cnn exp/lstm1 exp/cnn
-  spawn make_ensemble ens_2lstm exp/lstm1 exp/lstm2
-  spawn make_ensemble ens_2lstm_cnn exp/lstm1 exp/lstm2 exp/cnn
+  spawn "" make_ensemble ens_lstm_cnn exp/lstm1 exp/cnn
+  spawn "" make_ensemble ens_2lstm exp/lstm1 exp/lstm2
+  spawn "" make_ensemble ens_2lstm_cnn exp/lstm1 exp/lstm2 exp/cnn
   join
   for teacher in ens_2lstm cnn; do
     once --out "exp/soft_$teacher" -- \
@@ -104,9 +102,10 @@ for c in $top_cs; do for lambda in $lambdas; do students+=" student_l${lambda}_c
 if begin 8 "students: CNNs taught by the LSTMs, and by a CNN of their own kind"; then
   for name in $students; do
     lambda=${name#student_l}
-    spawn train_net "$name" student --soft-labels exp/soft_ens_2lstm --soft-weight "${lambda%_c*}" --top-c "${name##*_c}"
+    spawn "exp/$name/log/train.log" train_net "$name" student \
+      --soft-labels exp/soft_ens_2lstm --soft-weight "${lambda%_c*}" --top-c "${name##*_c}"
   done
-  spawn train_net self self --soft-labels exp/soft_cnn --soft-weight 0.5 --top-c 90
+  spawn exp/self/log/train.log train_net self self --soft-labels exp/soft_cnn --soft-weight 0.5 --top-c 90
   join
   end
 fi
@@ -131,7 +130,7 @@ if begin 9 "graphs, decoding of every system with $decoder"; then
     once --out "exp/$gmm/graph" -- steps/mkgraph data/lang "exp/$gmm" "exp/$gmm/graph"
   done
   decode_nj=1  # as many systems side by side as there are jobs
-  for name in $systems; do spawn decode_system "$name"; done
+  for name in $systems; do spawn "" decode_system "$name"; done
   join
   end
 fi

@@ -39,19 +39,34 @@ once() { # see utils/once.py
   utils/once.py "$@"
 }
 
-# Independent commands side by side: at most $nj at once, every one awaited, any failure fatal.
-spawned=()
-spawn() {
-  while [ "$(jobs -rp | wc -l)" -ge "$nj" ]; do sleep 0.2; done
+# Independent commands side by side: at most $nj at once, every one awaited, any failure fatal. On a terminal the last
+# lines of the logs they write are shown while they run.
+spawned=() spawned_logs=()
+spawn() { # log command...
+  spawned_logs+=("$1")
+  shift
+  while [ "$(jobs -rp | wc -l)" -ge "$nj" ]; do show_logs; sleep 0.5; done
   "$@" &
   spawned+=($!)
 }
+
 join() {
   local pid failed=0
+  while [ "$(jobs -rp | wc -l)" -gt 0 ]; do show_logs; sleep 0.2; done
   for pid in "${spawned[@]}"; do wait "$pid" || failed=1; done
-  spawned=()
+  spawned=() spawned_logs=()
+  [ ! -t 2 ] || printf '\r\033[K' >&2
   if [ "$failed" = 1 ]; then
     echo "$0: stage $STAGE_NUMBER failed: see the messages above" >&2
     exit 1
   fi
+}
+
+show_logs() {
+  local log line text=
+  [ -t 2 ] || return 0
+  for log in "${spawned_logs[@]}"; do
+    [ -f "$log" ] && line=$(tail -n 1 "$log") && [[ $line != \#* ]] && text+="${text:+ | }$line"
+  done
+  printf '\r\033[K%s\r' "${text:0:$(($(tput cols 2>/dev/null || echo 80) - 1))}" >&2
 }
