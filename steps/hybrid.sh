@@ -4,7 +4,7 @@
 # shellcheck shell=bash disable=SC2154,SC2086
 
 conf=conf/$preset
-# Numbers of Gaussians and leaves, beams: what a corpus' size decides and no network's config holds.
+# Numbers of Gaussians and leaves, acoustic scale, beams: what a corpus' size decides and no network's config holds.
 . "$conf/sizes.sh"
 gmms="mono tri1"
 nets="cnn sainath lstm1 lstm2"
@@ -113,7 +113,7 @@ fi
 systems="$gmms dnn $nets ens_lstm_cnn ens_2lstm ens_2lstm_cnn self$students"
 
 decode_system() { # name: dev first, where the LM scale and the insertion penalty are tuned, then test
-  local name=$1 graph=exp/tri1/graph suffix=_fbank acwt=0.1 set
+  local name=$1 graph=exp/tri1/graph suffix=_fbank set
   case $name in
     mono) graph=exp/mono/graph suffix= ;;
     tri1) suffix= ;;

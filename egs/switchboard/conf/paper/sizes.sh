@@ -4,4 +4,4 @@ mono_gauss=1000
 tri_leaves=9000
 mono_opts="" tri_opts=""
 tri_gauss=150000
-beam=13 lattice_beam=8 max_active=7000
+acwt=0.1 beam=13 lattice_beam=8 max_active=7000

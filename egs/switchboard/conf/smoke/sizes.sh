@@ -4,4 +4,4 @@ mono_gauss=250
 tri_leaves=120
 mono_opts="--num-iters 16 --max-iter-inc 12" tri_opts="--num-iters 14 --max-iter-inc 10"
 tri_gauss=600
-beam=8 lattice_beam=2 max_active=1500
+acwt=0.125 beam=8 lattice_beam=2 max_active=1500
