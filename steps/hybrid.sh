@@ -1,5 +1,5 @@
 # Stages 2 to 10, from a data directory and a lang directory to tables; sourced by a recipe's run.sh, which has set the
-# options, $preset, $test_set and the commands, and has run stages 0 and 1. Stages talk through files only.
+# options, $preset, $test_set, $lm and the commands, and has run stages 0 and 1. Stages talk through files only.
 # Commands and lists ($train_cmd, $nets) are meant to split into words.
 # shellcheck shell=bash disable=SC2154,SC2086
 
@@ -119,9 +119,9 @@ decode_system() { # name: dev first, where the LM scale and the insertion penalt
     tri1) suffix= ;;
   esac
   for set in dev "$test_set"; do
-    once --in "exp/$name" --out "exp/$name/decode_$set" -- \
+    once --in "exp/$name" --out "exp/$name/decode_${set}_$lm" -- \
       steps/decode --nj "$decode_nj" --cmd "$decode_cmd" --decoder "$decoder" --acwt "$acwt" --beam "$beam" \
-      --lattice-beam "$lattice_beam" --max-active "$max_active" "$graph" "data/$set$suffix" "exp/$name/decode_$set"
+      --lattice-beam "$lattice_beam" --max-active "$max_active" "$graph" "data/$set$suffix" "exp/$name/decode_${set}_$lm"
   done
 }
 
@@ -140,9 +140,9 @@ if begin 10 "tables and figures"; then
   for name in dnn $nets ens_lstm_cnn ens_2lstm ens_2lstm_cnn; do models+=("exp/$name"); done
   once --out exp/timing -- steps/time_nnets exp/timing/timing.json exp/frames_dev "${models[@]}"
   decoded=()
-  for name in $systems; do decoded+=(--in "exp/$name/decode_dev" --in "exp/$name/decode_$test_set"); done
+  for name in $systems; do decoded+=(--in "exp/$name/decode_dev_$lm" --in "exp/$name/decode_${test_set}_$lm"); done
   once "${decoded[@]}" --out exp/results -- \
-    steps/make_tables --dev dev --test "$test_set" --timing exp/timing --baseline cnn exp exp/results $systems
+    steps/make_tables --dev dev --test "$test_set" --lm "$lm" --timing exp/timing --baseline cnn exp exp/results $systems
   end
   cat exp/results/RESULTS.md
 fi

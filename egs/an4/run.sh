@@ -42,7 +42,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . utils/stages.sh
 an4=$(absolute "$called_from" "$an4")
 [ -d "conf/$preset" ] || { echo "run.sh: no preset '$preset': one of smoke, mini" >&2; exit 1; }
-test_set=test
+test_set="test"
+lm=ug  # unigram: names the decoding directories, as in decode_test_ug
 oov="<UNK>"
 
 if begin 0 "corpus preparation"; then

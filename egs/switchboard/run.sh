@@ -58,6 +58,7 @@ else
 fi
 [ -d "conf/$preset" ] || { echo "run.sh: no preset '$preset': one of smoke, mini, paper" >&2; exit 1; }
 test_set=eval2000
+lm=tg  # 3-gram: names the decoding directories, as in decode_eval2000_tg
 oov="<unk>"
 
 if begin 0 "corpus preparation"; then

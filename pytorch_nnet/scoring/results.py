@@ -39,12 +39,12 @@ class Coverage:
     classes: float
 
 
-def gather(exp, systems: list[str], *, dev: str, test: str, timing=None) -> list[System]:
+def gather(exp, systems: list[str], *, dev: str, test: str, lm: str = "", timing=None) -> list[System]:
     """Reads every system's numbers, in the order given.
 
     Args:
       systems: "name" or "name=Display"; exp/<name> is the system's directory.
-      dev, test: names of the sets: exp/<name>/decode_<set> is read.
+      dev, test, lm: names of the sets and of the language model: exp/<name>/decode_<set>_<lm> is read.
       timing: the file, or the folder with the file timing.json, that steps/time_nnets writes.
     """
     seconds = read_timing(timing) if timing else {}
@@ -62,11 +62,12 @@ def gather(exp, systems: list[str], *, dev: str, test: str, timing=None) -> list
         row.seconds_per_frame = seconds.get(name)
         if row.seconds_per_frame is None:
             row.missing.append("run time: not timed")
-        absent = [f"decode_{name}" for name in (dev, test) if not any((folder / f"decode_{name}").glob("wer_*"))]
+        decoded = [f"decode_{name}_{lm}" if lm else f"decode_{name}" for name in (dev, test)]
+        absent = [name for name in decoded if not any((folder / name).glob("wer_*"))]
         if absent:
             row.missing.append(f"WER: no wer files in {' and '.join(absent)}")
         else:
-            row.errors = tune(folder / f"decode_{dev}", folder / f"decode_{test}")
+            row.errors = tune(*(folder / name for name in decoded))
         rows.append(row)
     return rows
 

@@ -49,7 +49,7 @@ def table1(recipe) -> dict[str, dict[str, str]]:
 def test_wer_files_hold_the_distance_of_the_decoded_words(recipe, system, set_name):
     rules = read_rules(recipe / "conf/scoring_rules.txt")
     references = read_text(recipe / "data" / set_name / "text")
-    folder = recipe / "exp" / system / f"decode_{set_name}"
+    folder = recipe / "exp" / system / f"decode_{set_name}_tg"
     words = errors = 0
     decoded = hypotheses(folder, 10, 0.5)
     assert decoded.keys() == references.keys(), "every utterance has a hypothesis"
@@ -61,7 +61,7 @@ def test_wer_files_hold_the_distance_of_the_decoded_words(recipe, system, set_na
 
 
 def test_systems_differ(recipe):
-    texts = [json.dumps(hypotheses(recipe / "exp" / system / "decode_eval2000", 10, 0.0)) for system in SYSTEMS]
+    texts = [json.dumps(hypotheses(recipe / "exp" / system / "decode_eval2000_tg", 10, 0.0)) for system in SYSTEMS]
     assert len(set(texts)) == len(SYSTEMS), "two systems decoded the very same words"
 
 
@@ -71,15 +71,15 @@ def test_table_has_every_system_and_its_tuned_figure(recipe):
     for system in SYSTEMS:
         row = rows[system]
         folder = recipe / "exp" / system
-        dev = {path.name: float(re.search(r"%WER (\S+)", path.read_text())[1]) for path in folder.glob("decode_dev/wer_*")}
+        dev = {path.name: float(re.search(r"%WER (\S+)", path.read_text())[1]) for path in folder.glob("decode_dev_tg/wer_*")}
         tuned = f"wer_{row['lmwt']}_{row['wip']}"
         assert dev[tuned] == min(dev.values()), "the operating point is dev's best"
-        test = float(re.search(r"%WER (\S+)", (folder / "decode_eval2000" / tuned).read_text())[1])
+        test = float(re.search(r"%WER (\S+)", (folder / "decode_eval2000_tg" / tuned).read_text())[1])
         assert float(row["test_wer"]) == test
 
 
 def test_best_wer_reads_the_files(recipe):
-    folder = recipe / "exp/mono/decode_dev"
+    folder = recipe / "exp/mono/decode_dev_tg"
     lines = subprocess.run("grep -H WER wer_* | " + str(ROOT / "utils/best_wer.sh"), shell=True, cwd=folder, text=True,
                            capture_output=True, check=True).stdout
     best = min(float(re.search(r"%WER (\S+)", path.read_text())[1]) for path in folder.glob("wer_*"))
@@ -145,8 +145,8 @@ def test_soft_labels_of_the_teacher(recipe):
 
 def test_lattices_give_the_scored_words(recipe):
     words = LangDir(recipe / "data/lang").id2word
-    decoded = hypotheses(recipe / "exp/cnn/decode_dev", 9, 0.0)
-    for utt, lattice in LatticeReader(recipe / "exp/cnn/decode_dev/lat.1.npz"):
+    decoded = hypotheses(recipe / "exp/cnn/decode_dev_tg", 9, 0.0)
+    for utt, lattice in LatticeReader(recipe / "exp/cnn/decode_dev_tg/lat.1.npz"):
         assert [words[i] for i in best_paths(lattice, [9.0], [0.0])[9.0, 0.0]] == decoded[utt]
 
 
@@ -157,7 +157,7 @@ def test_kaldi_decoder_gives_the_same_words(recipe, tmp_path):
                     "16", "--max-active", "20000", "--model", "exp/tri1", "--skip-scoring", "true", "exp/tri1/graph", "data/dev", folder],
                    cwd=recipe, check=True, capture_output=True)
     words = LangDir(recipe / "data/lang").id2word
-    decoded = hypotheses(recipe / "exp/tri1/decode_dev", 10, 0.0)
+    decoded = hypotheses(recipe / "exp/tri1/decode_dev_tg", 10, 0.0)
     same = [[words[i] for i in best_paths(lattice, [10.0], [0.0])[10.0, 0.0]] == decoded[utt]
             for utt, lattice in LatticeReader(folder / "lat.1.npz")]
     assert len(same) == len(decoded) and np.mean(same) >= 0.9, f"{sum(same)} of {len(same)} utterances alike"
