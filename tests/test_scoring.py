@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytorch_nnet.io.errors import RecipeError
+from pytorch_nnet.scoring.figures import millions_seen
 from pytorch_nnet.scoring.filter import apply_rules, read_rules
 from pytorch_nnet.scoring.tune import choose, read_sweep, tune
 from pytorch_nnet.scoring.wer import Counts, count_errors, edits, read_wer, write_wer
@@ -294,7 +295,7 @@ def exp(tmp_path):
     system_folder(exp, "ens")
     (exp / "ens/ensemble.yaml").write_text("members: [cnn, lstm1]\nweights: [0.5, 0.5]\n")
     (exp / "cnn/train.jsonl").write_text("".join(json.dumps(
-        {"epoch": n, "frames": 1e5 * n, "lr": 0.1, "train_loss": 2 / n, "valid_loss": 2.1 / n,
+        {"epoch": n, "frames": 1e5, "lr": 0.1, "train_loss": 2 / n, "valid_loss": 2.1 / n,
          "valid_fer": 0.9 / n}) + "\n" for n in (1, 2, 3)))
     (exp / "soft_ens").mkdir()
     (exp / "soft_ens/meta.json").write_text(json.dumps({"coverage": [{"C": 1, "mass": 0.7, "classes": 1.0},
@@ -352,3 +353,7 @@ def test_tables_refuse(run, exp):
     (exp / "cnn/eval.json").write_text("{")
     done = run("steps/make_tables", "exp", "exp/results", "cnn")
     assert done.returncode == 1 and "not JSON" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_learning_curves_count_all_epochs_before():
+    assert millions_seen([{"frames": 2e6}, {"frames": 1e6}, {"frames": 1e6}]) == [2, 3, 4]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import accumulate
 from pathlib import Path
 from typing import Sequence
 
@@ -32,12 +33,17 @@ def read_records(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def millions_seen(records: list[dict]) -> list[float]:
+    """Millions of frames trained on by the end of each epoch; a record of train.jsonl counts those of its own epoch."""
+    return [total / 1e6 for total in accumulate(record["frames"] for record in records)]
+
+
 def draw_learning_curves(path: Path, curves: dict[str, list[dict]]) -> str:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for index, (label, records) in enumerate(curves.items()):
-        frames = [record["frames"] / 1e6 for record in records]
+        frames = millions_seen(records)
         style = dict(color=f"C{index % 10}", linestyle=("-", "--", ":")[index // 10 % 3], linewidth=1.4)
         axes[0].plot(frames, [record["valid_loss"] for record in records], label=label, **style)
         axes[1].plot(frames, [100 * record["valid_fer"] for record in records], **style)
