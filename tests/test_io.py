@@ -195,3 +195,9 @@ def test_parse_options(tmp_path):
 def test_parse_options_refuses(arguments, says):
     done = parse_options(arguments)
     assert done.returncode == 1 and says in done.stderr
+
+
+def test_once_does_not_take_its_own_output_for_an_input(run, tmp_path):
+    for runs in (1, 1):
+        done = run("utils/once.py", "--out", "exp/lm", "--", "bash", "-c", "echo x >> all; date +%N > exp/lm/3gram", "exp/lm/3gram")
+        assert done.returncode == 0 and len((tmp_path / "all").read_text().split()) == runs
