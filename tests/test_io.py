@@ -201,3 +201,9 @@ def test_once_does_not_take_its_own_output_for_an_input(run, tmp_path):
     for runs in (1, 1):
         done = run("utils/once.py", "--out", "exp/lm", "--", "bash", "-c", "echo x >> all; date +%N > exp/lm/3gram", "exp/lm/3gram")
         assert done.returncode == 0 and len((tmp_path / "all").read_text().split()) == runs
+
+
+def test_once_skips_though_the_output_folder_is_among_the_arguments(run, tmp_path):
+    for _ in range(3):
+        assert run("utils/once.py", "--out", "exp/a", "--", "bash", "-c", "echo x >> all", "exp/a").returncode == 0
+        assert (tmp_path / "all").read_text().split() == ["x"]

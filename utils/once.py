@@ -58,6 +58,7 @@ def main(argv):
     now = {path: digest(path, inside, marker, (known or {}).get("inputs", {}).get(path))
            for path in dict.fromkeys(words[1:] + inputs)
            if os.path.exists(path) and not path.startswith(tuple(out + "/" for out in inside))}  # those are outputs
+    now = {path: value for path, value in now.items() if value != {}}  # an output folder, new or without others' markers
     whole = hashlib.sha256(json.dumps([words, now], sort_keys=True).encode()).hexdigest()
     if not force and all((read_json(os.path.join(out, marker)) or {}).get("digest") == whole for out in outs):
         return 0
