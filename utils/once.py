@@ -55,7 +55,7 @@ def main(argv):
     marker = f".done.{name}" if name else ".done"
     words = counted(command)
     known = read_json(os.path.join(outs[0], marker))
-    now = {path: digest(path, inside, marker, (known or {}).get("inputs", {}).get(path))
+    now = {path: digest(path, inside, marker, seen_before(known, path, inside))
            for path in dict.fromkeys(words[1:] + inputs)
            if os.path.exists(path) and not path.startswith(tuple(out + "/" for out in inside))}  # those are outputs
     now = {path: value for path, value in now.items() if value != {}}  # an output folder, new or without others' markers
@@ -71,7 +71,6 @@ def main(argv):
             shutil.rmtree(out)
         os.makedirs(out, exist_ok=True)
         write_json(started, {"digest": whole})
-    now = {path: digest(path, inside, marker, None) for path in now}
     start = time.time()
     code = subprocess.call(command, stdin=subprocess.DEVNULL)
     if code:
@@ -84,6 +83,12 @@ def main(argv):
         write_json(os.path.join(out, marker), record)
         remove(os.path.join(out, marker.replace("done", "started")))
     return 0
+
+
+def seen_before(known, path, outs):
+    """What the marker recorded of `path`. Of an output folder that was new then, nothing: markers there came later."""
+    recorded = (known or {}).get("inputs", {})
+    return recorded.get(path, {} if known and path.rstrip("/") in outs else None)
 
 
 def counted(command):
