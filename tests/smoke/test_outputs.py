@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import ROOT
+ROOT = Path(__file__).resolve().parents[2]
 from pytorch_nnet.corpus.datadir import DataDir, read_text
 from pytorch_nnet.decoding.lattice import LatticeReader, best_paths
 from pytorch_nnet.frames.softlabels import SoftLabelStore
