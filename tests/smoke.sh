@@ -21,6 +21,7 @@ SECONDS=0
 echo "smoke run: $SECONDS s"
 SECONDS=0
 again=$("$recipe/run.sh" --mini-size smoke --stop-stage 9)
-echo "$again" | grep "^==" || true  # stages that are redone though finished show here
 echo "second run: $SECONDS s"
+[ "$(echo "$again" | grep -c "up to date, skipped$")" = 10 ] || { echo "smoke.sh: a finished stage was redone:
+$again" >&2; exit 1; }
 .venv/bin/python -m pytest -q tests/smoke --recipe "$recipe"

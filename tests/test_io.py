@@ -1,9 +1,8 @@
-"""The ground floor: options, publishing, archives, launcher, once, parse_options."""
+"""The ground floor: options, publishing, archives, launcher, parse_options."""
 
 import dataclasses
 import gzip
 import io
-import json
 import subprocess
 
 import numpy as np
@@ -124,57 +123,6 @@ def test_job_array_and_its_failure(tmp_path, capfd):
     assert "trouble in 2" in capfd.readouterr().err
 
 
-def test_once_skips_notices_and_propagates(run, tmp_path):
-    (tmp_path / "in").write_text("1")
-
-    def once(out, *words, **kwargs):
-        return run("utils/once.py", "--out", out, "--", *words, **kwargs)
-
-    def make():
-        assert once("exp/a", "bash", "-c", "echo x >> exp/a/ran; echo x >> all", "in").returncode == 0
-        assert once("exp/b", "bash", "-c", "echo x >> exp/b/ran; echo x >> all", "exp/a").returncode == 0
-        return len((tmp_path / "all").read_text().split())
-
-    assert make() == 2 and make() == 2
-    (tmp_path / "in").write_text("2")
-    assert make() == 4, "a changed input redoes what depends on it, directly or not"
-    assert (tmp_path / "exp/a/ran").read_text() == "x\n", "stale output is removed first"
-    assert once("exp/a", "bash", "-c", "exit 3").returncode == 3
-    assert not (tmp_path / "exp/a/.done").exists()
-
-
-def test_once_does_not_count_nj_but_options(run, tmp_path):
-    for nj, beam, runs in ((1, 5, 1), (2, 5, 1), (2, 6, 2)):
-        run("utils/once.py", "--out", "exp/a", "--", "bash", "-c", "echo x >> all", "--nj", nj, "--beam", beam)
-        assert len((tmp_path / "all").read_text().split()) == runs
-
-
-def test_once_keeps_what_the_same_killed_command_left(run, tmp_path):
-    command = ("utils/once.py", "--out", "exp/a", "--", "bash", "-c", "ls exp/a > seen; touch exp/a/half; [ -e go ]")
-    assert run(*command).returncode == 1
-    (tmp_path / "go").touch()
-    assert run(*command).returncode == 0 and "half" in (tmp_path / "seen").read_text()
-
-
-def test_once_names_the_stage_before_missing_inputs(run):
-    done = run("utils/once.py", "--out", "exp/b", "--", "true", "exp/tri1", STAGE_NUMBER="4")
-    assert done.returncode == 1 and "exp/tri1" in done.stderr and "--stop-stage 3" in done.stderr
-
-
-def test_once_markers_added_later_do_not_make_stale(run, tmp_path):
-    def step(name):
-        return run("utils/once.py", "--out", "data/x", "--name", name, "--", "bash", "-c", f"echo {name} >> all", "data/x")
-
-    (tmp_path / "data/x").mkdir(parents=True)
-    for name in ("prepare", "mfcc", "prepare", "mfcc"):
-        assert step(name).returncode == 0
-    assert (tmp_path / "all").read_text().split() == ["prepare", "mfcc"]
-    marker = tmp_path / "data/x/.done.prepare"
-    marker.write_text(json.dumps({**json.loads(marker.read_text()), "digest": "another"}))
-    step("mfcc")
-    assert (tmp_path / "all").read_text().split()[2:] == ["mfcc"], "a redone earlier step redoes the later one"
-
-
 def parse_options(arguments, config=""):
     script = f'nj=4; force=false; preset=; help_message=HELP; . {ROOT}/utils/parse_options.sh; echo "$nj $force $preset|$*"'
     return subprocess.run(["bash", "-euo", "pipefail", "-c", script, "prog", *arguments], capture_output=True, text=True)
@@ -195,15 +143,3 @@ def test_parse_options(tmp_path):
 def test_parse_options_refuses(arguments, says):
     done = parse_options(arguments)
     assert done.returncode == 1 and says in done.stderr
-
-
-def test_once_does_not_take_its_own_output_for_an_input(run, tmp_path):
-    for runs in (1, 1):
-        done = run("utils/once.py", "--out", "exp/lm", "--", "bash", "-c", "echo x >> all; date +%N > exp/lm/3gram", "exp/lm/3gram")
-        assert done.returncode == 0 and len((tmp_path / "all").read_text().split()) == runs
-
-
-def test_once_skips_though_the_output_folder_is_among_the_arguments(run, tmp_path):
-    for _ in range(3):
-        assert run("utils/once.py", "--out", "exp/a", "--", "bash", "-c", "echo x >> all", "exp/a").returncode == 0
-        assert (tmp_path / "all").read_text().split() == ["x"]

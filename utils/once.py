@@ -14,6 +14,10 @@ folders: a file counts by its content, a folder by its markers (or, where it has
 names, sizes and times of its files). --nj and --cmd do not count: they change where work runs, not what comes out.
 An output whose marker differs is stale and is removed before the command runs; one left by the same command, killed, is kept
 so that the command can resume. Standard library only: it starts dozens of times in a run.
+
+Several commands may work on one folder, one after another (copy, then features, then CMVN in a data directory). Each depends on
+the markers it found there when it first ran; markers added later do not make it stale, and those that followed from its own
+are removed when it runs again.
 """
 
 import hashlib
@@ -46,31 +50,33 @@ def main(argv):
     if not outs or not command:
         return fail("an --out and a command are needed", "see the usage at the top of utils/once.py")
 
-    inside = tuple(out.rstrip("/") for out in outs)
+    outs = [out.rstrip("/") for out in outs]
     for word in command[1:] + inputs:
-        if word.startswith(("data/", "exp/")) and not os.path.exists(word) and not word.startswith(inside):
+        if word.startswith(("data/", "exp/")) and not os.path.exists(word) and not word.startswith(tuple(outs)):
             stage = int(os.environ.get("STAGE_NUMBER", "1") or 1)
             return fail(f"missing input\n  file:     {word}\n  expected: what an earlier stage makes\n  found:    nothing",
                         f"./run.sh --stop-stage {stage - 1}, then this stage again")
     marker = f".done.{name}" if name else ".done"
     words = counted(command)
-    known = read_json(os.path.join(outs[0], marker))
-    now = {path: digest(path, inside, marker, seen_before(known, path, inside))
-           for path in dict.fromkeys(words[1:] + inputs)
-           if os.path.exists(path) and not path.startswith(tuple(out + "/" for out in inside))}  # those are outputs
-    now = {path: value for path, value in now.items() if value != {}}  # an output folder, new or without others' markers
+    known = (read_json(os.path.join(outs[0], marker)) or read_json(os.path.join(outs[0], started(marker))) or {}).get("inputs", {})
+    paths = [path.rstrip("/") for path in dict.fromkeys(words[1:] + inputs)
+             if os.path.exists(path) and not path.startswith(tuple(out + "/" for out in outs))]  # those are outputs
+    own = {(out, marker) for out in outs}
+    now = inputs_now(paths, own, known)
     whole = hashlib.sha256(json.dumps([words, now], sort_keys=True).encode()).hexdigest()
     if not force and all((read_json(os.path.join(out, marker)) or {}).get("digest") == whole for out in outs):
         return 0
 
     announce()
     for out in outs:
-        started = os.path.join(out, marker.replace("done", "started"))
+        for later in set(markers(out)) - set(earlier_markers(out, own)) - {marker}:
+            remove(os.path.join(out, later))
         remove(os.path.join(out, marker))
-        if not name and os.path.isdir(out) and (force or (read_json(started) or {}).get("digest") != whole):
+        begun = os.path.join(out, started(marker))
+        if not name and os.path.isdir(out) and (force or (read_json(begun) or {}).get("digest") != whole):
             shutil.rmtree(out)
         os.makedirs(out, exist_ok=True)
-        write_json(started, {"digest": whole})
+        write_json(begun, {"inputs": now, "digest": whole})
     start = time.time()
     code = subprocess.call(command, stdin=subprocess.DEVNULL)
     if code:
@@ -81,14 +87,8 @@ def main(argv):
         if not os.path.isdir(out):
             return fail(f"the command ended well but made no {out}", "a fault in the step: please report it")
         write_json(os.path.join(out, marker), record)
-        remove(os.path.join(out, marker.replace("done", "started")))
+        remove(os.path.join(out, started(marker)))
     return 0
-
-
-def seen_before(known, path, outs):
-    """What the marker recorded of `path`. Of an output folder that was new then, nothing: markers there came later."""
-    recorded = (known or {}).get("inputs", {})
-    return recorded.get(path, {} if known and path.rstrip("/") in outs else None)
 
 
 def counted(command):
@@ -104,29 +104,61 @@ def counted(command):
     return words
 
 
-def digest(path, outs, own_marker, known):
-    """A file's digest, or a folder's {marker: digest}; of a known folder, only the markers seen before (later ones add, not change)."""
-    if os.path.isfile(path):
-        if os.path.getsize(path) > HASH_CONTENT_UP_TO:
-            return f"{os.path.getsize(path)} bytes at {os.stat(path).st_mtime_ns}"
-        with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
-    is_own = path.rstrip("/") in outs
-    markers = {name: (read_json(os.path.join(path, name)) or {}).get("digest") for name in sorted(os.listdir(path))
-               if name == ".done" or name.startswith(".done.")}
-    if is_own:
-        markers.pop(own_marker, None)
-    if isinstance(known, dict) and "listing" not in known:
-        return {name: markers.get(name) for name in known}
-    if markers or is_own or any(out.startswith(path.rstrip("/") + "/") for out in outs):
-        return markers  # a folder without markers that holds an output is a place, not an input
+def inputs_now(paths, own, known):
+    """{path: file digest or folder's {marker: digest}}; of a folder in `known` only the markers seen then: later ones add to it."""
+    now, outs = {}, [out for out, _ in own]
+    for path in paths:
+        if os.path.isfile(path):
+            now[path] = file_digest(path)
+            continue
+        now[path] = earlier_markers(path, own)
+        if path in known and path not in outs and ".listing" not in known[path]:
+            now[path] = {name: value for name, value in now[path].items() if name in known[path]}
+        elif not now[path] and not any((out + "/").startswith(path + "/") for out in outs):  # that would be a place, not an input
+            now[path] = {".listing": listing(path)}
+    return {path: value for path, value in now.items() if value}
+
+
+def markers(folder):
+    """{name: digest} of the steps that have finished in the folder."""
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return {name: (read_json(os.path.join(folder, name)) or {}).get("digest")
+            for name in names if name == ".done" or name.startswith(".done.")}
+
+
+def earlier_markers(folder, own):
+    """The markers of a folder but this step's `own`, {(folder, name)}, and those of steps that used its output, near or far."""
+    return {name: value for name, value in markers(folder).items() if not follows(folder, name, own, set())}
+
+
+def follows(folder, name, own, seen):
+    if (folder, name) in own:
+        return True
+    seen.add((folder, name))
+    inputs = (read_json(os.path.join(folder, name)) or {}).get("inputs", {})
+    return any(follows(path, found, own, seen) for path, value in inputs.items() if isinstance(value, dict)
+               for found in value if (path, found) not in seen)
+
+
+def started(marker):
+    return marker.replace("done", "started")
+
+
+def file_digest(path):
+    if os.path.getsize(path) > HASH_CONTENT_UP_TO:
+        return f"{os.path.getsize(path)} bytes at {os.stat(path).st_mtime_ns}"
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def listing(path):
     lines = []
     for folder, folders, files in os.walk(path):
         folders.sort()
         for name in sorted(files):
             status = os.stat(os.path.join(folder, name))
             lines.append(f"{os.path.relpath(os.path.join(folder, name), path)} {status.st_size} {status.st_mtime_ns}")
-    return {"listing": hashlib.sha256("\n".join(lines).encode()).hexdigest()}
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def announce():

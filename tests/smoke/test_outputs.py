@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -151,36 +152,29 @@ def test_lattices_give_the_scored_words(recipe):
 
 
 def test_kaldi_decoder_gives_the_same_words(recipe, tmp_path):
-    """The same graph and likelihoods through LatticeFasterDecoder: k2's best path at LMWT = 1/acwt."""
-    folder = tmp_path / "decode"
-    subprocess.run([ROOT / "steps/decode", "--nj", "1", "--cmd", ROOT / "utils/run.py", "--decoder", "kaldi", "--acwt", "0.1", "--beam",
-                    "16", "--max-active", "20000", "--model", "exp/tri1", "--skip-scoring", "true", "exp/tri1/graph", "data/dev", folder],
-                   cwd=recipe, check=True, capture_output=True)
-    words = LangDir(recipe / "data/lang").id2word
-    decoded = hypotheses(recipe / "exp/tri1/decode_dev_tg", 10, 0.0)
-    same = [[words[i] for i in best_paths(lattice, [10.0], [0.0])[10.0, 0.0]] == decoded[utt]
-            for utt, lattice in LatticeReader(folder / "lat.1.npz")]
-    assert len(same) == len(decoded) and np.mean(same) >= 0.9, f"{sum(same)} of {len(same)} utterances alike"
+    """The same graph and likelihoods through both searches, at beams wide enough that neither loses the best path."""
+    words = {}
+    for decoder in ("k2", "kaldi"):
+        subprocess.run([ROOT / "steps/decode", "--nj", "1", "--cmd", ROOT / "utils/run.py", "--decoder", decoder, "--acwt", "0.1",
+                        "--beam", "13", "--max-active", "7000", "--model", "exp/tri1", "--skip-scoring", "true",
+                        "exp/tri1/graph", "data/dev", tmp_path / decoder], cwd=recipe, check=True, capture_output=True)
+        words[decoder] = {utt: best_paths(lattice, [10.0], [0.0])[10.0, 0.0] for utt, lattice in LatticeReader(tmp_path / decoder / "lat.1.npz")}
+    assert words["k2"].keys() == read_text(recipe / "data/dev/text").keys()
+    assert words["k2"] == words["kaldi"]
 
 
 def test_one_stage_alone_and_wrong_options(recipe):
     done = subprocess.run([recipe / "run.sh", "--mini-size", "smoke", "--stage", "4", "--stop-stage", "4"], capture_output=True, text=True)
-    assert done.returncode == 0 and "== stage 4" in done.stdout
+    assert done.returncode == 0 and done.stdout.count("\n") == 1 and "up to date, skipped" in done.stdout
     done = subprocess.run([recipe / "run.sh", "--stge", "4"], capture_output=True, text=True)
     assert done.returncode == 1 and "stge" in done.stderr
 
 
-def test_a_stage_before_its_inputs_says_what_to_run(recipe, tmp_path):
+def test_a_stage_before_its_inputs_says_what_to_run(recipe, request):
+    empty = recipe.with_name(recipe.name + ".empty")  # beside it: a recipe finds steps and utils through ../..
+    empty.mkdir()
+    request.addfinalizer(lambda: shutil.rmtree(empty))
     for name in ("run.sh", "path.sh", "cmd.sh", "conf", "local", "steps", "utils"):
-        (ROOT / "egs" / f"{recipe.name}.empty").mkdir(exist_ok=True)
-        link = ROOT / "egs" / f"{recipe.name}.empty" / name
-        if not link.is_symlink():
-            link.symlink_to(f"../switchboard/{name}")
-    empty = ROOT / "egs" / f"{recipe.name}.empty"
-    try:
-        done = subprocess.run([empty / "run.sh", "--mini-size", "smoke", "--stage", "3", "--stop-stage", "3"], capture_output=True, text=True)
-        assert done.returncode == 1 and "missing input" in done.stderr and "--stop-stage 2" in done.stderr
-    finally:
-        import shutil
-
-        shutil.rmtree(empty)
+        (empty / name).symlink_to(f"../switchboard/{name}")
+    done = subprocess.run([empty / "run.sh", "--mini-size", "smoke", "--stage", "3", "--stop-stage", "3"], capture_output=True, text=True)
+    assert done.returncode == 1 and "missing input" in done.stderr and "--stop-stage 2" in done.stderr

@@ -1,0 +1,100 @@
+"""utils/once.py: what is up to date is skipped; what is not is redone, with all that depends on it and nothing else."""
+
+import json
+import shutil
+
+import pytest
+
+def test_skips_notices_and_propagates(run, tmp_path):
+    (tmp_path / "in").write_text("1")
+
+    def once(out, *words, **kwargs):
+        return run("utils/once.py", "--out", out, "--", *words, **kwargs)
+
+    def make():
+        assert once("exp/a", "bash", "-c", "echo x >> exp/a/ran; echo x >> all", "in").returncode == 0
+        assert once("exp/b", "bash", "-c", "echo x >> exp/b/ran; echo x >> all", "exp/a").returncode == 0
+        return len((tmp_path / "all").read_text().split())
+
+    assert make() == 2 and make() == 2
+    (tmp_path / "in").write_text("2")
+    assert make() == 4, "a changed input redoes what depends on it, directly or not"
+    assert (tmp_path / "exp/a/ran").read_text() == "x\n", "stale output is removed first"
+    assert once("exp/a", "bash", "-c", "exit 3").returncode == 3
+    assert not (tmp_path / "exp/a/.done").exists()
+
+
+def test_does_not_count_nj_but_options(run, tmp_path):
+    for nj, beam, runs in ((1, 5, 1), (2, 5, 1), (2, 6, 2)):
+        run("utils/once.py", "--out", "exp/a", "--", "bash", "-c", "echo x >> all", "--nj", nj, "--beam", beam)
+        assert len((tmp_path / "all").read_text().split()) == runs
+
+
+def test_keeps_what_the_same_killed_command_left(run, tmp_path):
+    command = ("utils/once.py", "--out", "exp/a", "--", "bash", "-c", "ls exp/a > seen; touch exp/a/half; [ -e go ]")
+    assert run(*command).returncode == 1
+    (tmp_path / "go").touch()
+    assert run(*command).returncode == 0 and "half" in (tmp_path / "seen").read_text()
+
+
+def test_names_the_stage_before_missing_inputs(run):
+    done = run("utils/once.py", "--out", "exp/b", "--", "true", "exp/tri1", STAGE_NUMBER="4")
+    assert done.returncode == 1 and "exp/tri1" in done.stderr and "--stop-stage 3" in done.stderr
+
+
+def test_does_not_take_its_own_output_for_an_input(run, tmp_path):
+    for runs in (1, 1):
+        done = run("utils/once.py", "--out", "exp/lm", "--", "bash", "-c", "echo x >> all; date +%N > exp/lm/3gram", "exp/lm/3gram")
+        assert done.returncode == 0 and len((tmp_path / "all").read_text().split()) == runs
+
+
+def test_skips_though_the_output_folder_is_among_the_arguments(run, tmp_path):
+    for _ in range(3):
+        assert run("utils/once.py", "--out", "exp/a", "--", "bash", "-c", "echo x >> all", "exp/a").returncode == 0
+        assert (tmp_path / "all").read_text().split() == ["x"]
+
+
+# Stage 2 in small: two data directories, several steps in each, as (name, folder it works on, folders among its arguments).
+STEPS = [("prepare", "data/dev", []), ("copy", "data/dev_fbank", ["data/dev", "data/dev_fbank"]), ("mfcc", "data/dev", ["data/dev"]),
+         ("fbank", "data/dev_fbank", ["data/dev_fbank"]), ("cmvn", "data/dev_fbank", ["data/dev_fbank"]),
+         ("", "exp/mono", ["data/dev"]), ("", "exp/frames", ["data/dev_fbank", "exp/mono"]), ("eval", "exp/mono", ["exp/frames"])]
+
+
+def stage_2(run, tmp_path, versions, force=()):
+    """Runs STEPS, each of which appends its name to `ran` and copies what its inputs hold; returns the steps that ran."""
+    (tmp_path / "ran").unlink(missing_ok=True)
+    for place, (name, out, folders) in enumerate(STEPS):
+        script = f"echo {place} >> ran; cat /dev/null {' '.join(f'{folder}/[a-z]*' for folder in folders)} > new 2>/dev/null; mv new {out}/x{place}"
+        options = [*(["--force"] if place in force else []), "--out", out, *(["--name", name] if name else [])]
+        done = run("utils/once.py", *options, "--", "bash", "-c", script + f" # {versions.get(place, 1)}", "step", *folders)
+        assert done.returncode == 0, done.stderr
+    return [int(line) for line in (tmp_path / "ran").read_text().split()] if (tmp_path / "ran").exists() else []
+
+
+@pytest.mark.parametrize("changed, redone", [
+    (0, range(8)), (1, [1, 3, 4, 6, 7]), (2, [2, 5, 6, 7]), (3, [3, 4, 6, 7]), (4, [4, 6, 7]), (5, [5, 6, 7]), (6, [6, 7]), (7, [7])])
+def test_a_change_redoes_what_follows_once(run, tmp_path, changed, redone):
+    assert stage_2(run, tmp_path, {}) == list(range(len(STEPS)))
+    assert stage_2(run, tmp_path, {}) == []
+    assert stage_2(run, tmp_path, {changed: 2}) == list(redone)
+    assert stage_2(run, tmp_path, {changed: 2}) == []
+
+
+def test_forced_steps_redo_what_follows_in_their_folder(run, tmp_path):
+    stage_2(run, tmp_path, {})
+    assert stage_2(run, tmp_path, {}, force=[1]) == [1, 3, 4]
+    assert stage_2(run, tmp_path, {}) == []
+
+
+def test_a_killed_run_leaves_no_marker_that_hides_missing_work(run, tmp_path):
+    stage_2(run, tmp_path, {})
+    (tmp_path / "data/dev/.done.prepare").unlink()  # as after a kill in the middle of prepare
+    assert stage_2(run, tmp_path, {}) == [0, 2]
+    shutil.rmtree(tmp_path / "exp/mono")
+    assert stage_2(run, tmp_path, {}) == [5, 7]
+
+
+def test_a_marker_records_command_and_inputs(run, tmp_path):
+    stage_2(run, tmp_path, {})
+    record = json.loads((tmp_path / "exp/frames/.done").read_text())
+    assert record["command"][0] == "bash" and set(record["inputs"]["data/dev_fbank"]) == {".done.copy", ".done.fbank", ".done.cmvn"}
