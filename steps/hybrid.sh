@@ -52,7 +52,7 @@ if begin 4 "DNN, forced alignment by it, pdf labels, frame store"; then
     once --out "exp/frames_$set" -- \
       steps/make_frame_store "data/${set}_fbank" "exp/dnn_ali_$set" "exp/frames_$set"
   done
-  once --out exp/dnn --name eval -- steps/eval_nnet exp/dnn exp/frames_dev
+  once --out exp/dnn --name eval -- steps/eval_nnet exp/frames_dev exp/dnn
   end
 fi
 
@@ -76,23 +76,23 @@ if begin 6 "teachers: peephole BLSTMs"; then
   end
 fi
 
-# Averaged posteriors. The teacher is the two LSTMs; LSTM + CNN is what blending has to match at a fraction of the cost.
-make_ensemble() { # name members...
-  local name=$1
-  shift
-  once --out "exp/$name" -- steps/make_ensemble "exp/$name" "$@"
-  once --out "exp/$name" --name eval -- steps/eval_nnet "exp/$name" exp/frames_dev
+dump() { # teacher jobs
+  once --out "exp/soft_$1" -- \
+    steps/dump_posteriors --nj "$2" --cmd "$train_cmd" --top-c 90 "exp/$1" exp/frames_train "exp/soft_$1"
 }
 
+# Averaged posteriors. The teacher is the two LSTMs; LSTM + CNN is what blending has to match at a fraction of the cost.
+ensembles="ens_lstm_cnn ens_2lstm ens_2lstm_cnn"
 if begin 7 "ensembles; top-C posteriors of the teachers"; then
-  spawn "" make_ensemble ens_lstm_cnn exp/lstm1 exp/cnn
-  spawn "" make_ensemble ens_2lstm exp/lstm1 exp/lstm2
-  spawn "" make_ensemble ens_2lstm_cnn exp/lstm1 exp/lstm2 exp/cnn
+  once --out exp/ens_lstm_cnn -- steps/make_ensemble exp/ens_lstm_cnn exp/lstm1 exp/cnn
+  once --out exp/ens_2lstm -- steps/make_ensemble exp/ens_2lstm exp/lstm1 exp/lstm2
+  once --out exp/ens_2lstm_cnn -- steps/make_ensemble exp/ens_2lstm_cnn exp/lstm1 exp/lstm2 exp/cnn
+  evaluate=() folders=()
+  for name in $ensembles; do evaluate+=(--out "exp/$name") folders+=("exp/$name"); done
+  spawn "" once "${evaluate[@]}" --name eval -- steps/eval_nnet exp/frames_dev "${folders[@]}"
+  spawn "" dump cnn 1
   join
-  for teacher in ens_2lstm cnn; do
-    once --out "exp/soft_$teacher" -- \
-      steps/dump_posteriors --nj "$nj" --cmd "$train_cmd" --top-c 90 "exp/$teacher" exp/frames_train "exp/soft_$teacher"
-  done
+  dump ens_2lstm "$nj"
   end
 fi
 
@@ -110,7 +110,7 @@ if begin 8 "students: CNNs taught by the LSTMs, and by a CNN of their own kind";
   end
 fi
 
-systems="$gmms dnn $nets ens_lstm_cnn ens_2lstm ens_2lstm_cnn self$students"
+systems="$gmms dnn $nets $ensembles self$students"
 
 decode_system() { # name: dev first, where the LM scale and the insertion penalty are tuned, then test
   local name=$1 graph=exp/tri1/graph suffix=_fbank set
@@ -137,7 +137,7 @@ fi
 
 if begin 10 "tables and figures"; then
   models=()
-  for name in dnn $nets ens_lstm_cnn ens_2lstm ens_2lstm_cnn; do models+=("exp/$name"); done
+  for name in dnn $nets $ensembles self$students; do models+=("exp/$name"); done
   once --out exp/timing -- steps/time_nnets exp/timing/timing.json exp/frames_dev "${models[@]}"
   decoded=()
   for name in $systems; do decoded+=(--in "exp/$name/decode_dev_$lm" --in "exp/$name/decode_${test_set}_$lm"); done

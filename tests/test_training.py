@@ -217,7 +217,7 @@ def test_every_network_overfits_a_small_set(tmp_path, stores, arch, shape):
     result = Trainer(options, stores[0], stores[0], tmp_path / "net").run()
     assert result["fer"] < 0.05 and result["frames"] == 240
     model = load_model(tmp_path / "net")
-    assert evaluate(model, stores[0])["fer"] == result["fer"]
+    assert evaluate([model], stores[0])[0]["fer"] == result["fer"]
     np.testing.assert_array_equal(model.priors * 240, stores[0].label_counts())
     assert model.config["arch"] == arch and model.label_map == "tree" and model.cmvn["norm_vars"]
     assert model.parameters == sum(parameter.numel() for parameter in model.module.parameters())
@@ -271,7 +271,7 @@ def test_teacher_dump_student(tmp_path, stores, run, monkeypatch):
     for command in (["steps/make_ensemble", "both", "a", "b:3"],
                     ["steps/dump_posteriors", "--nj", 2, "--top-c", 3, "both", "train", "soft"],
                     [*student, "--top-c", 2, "train", "dev", "student"],
-                    ["steps/eval_nnet", "both", "dev"],
+                    ["steps/eval_nnet", "dev", "both", "a"],
                     ["steps/time_nnets", "--rounds", 1, "time.json", "dev", "a", "both"]):
         runpy.run_path(str(ROOT / command[0]))["main"]([str(word) for word in command[1:]])
     meta = json.loads((tmp_path / "soft" / "meta.json").read_text())
@@ -282,6 +282,9 @@ def test_teacher_dump_student(tmp_path, stores, run, monkeypatch):
         first = soft.gather(np.arange(stores[0].num_frames)[stores[0].utt_slice(index)], 1)
         np.testing.assert_array_equal(first.classes.numpy(), teacher.posteriors(features).argmax(1))
     assert json.loads((tmp_path / "both" / "eval.json").read_text())["frames"] == 80
+    alone = [evaluate([load_model(tmp_path / name)], stores[1])[0] for name in ("both", "a")]
+    together = evaluate([load_model(tmp_path / name) for name in ("both", "a")], stores[1])
+    assert together == alone and alone[0] != alone[1]
     assert len(json.loads((tmp_path / "time.json").read_text())["seconds_per_frame"]) == 2
     done = run(*student, "--top-c", 9, "train", "dev", "x")
     assert done.returncode == 1 and "more soft labels wanted" in done.stderr and "Traceback" not in done.stderr

@@ -25,8 +25,8 @@ FORGET_BIAS = 1.0  # a cell that remembers from the start learns long context so
 class PeepholeRecurrence(torch.autograd.Function):
     """The recurrence of both directions, with a hand-written backward pass.
 
-    Autograd would record some fifteen small operations a step; keeping the gates and replaying the chain rule by hand
-    needs fewer and less memory (a tenth less time at 4x48 units and batches of 256 on one thread).
+    Autograd would record some fifteen small operations a step. By hand, every derivative that does not depend on the
+    gradient is taken for all steps at once, and five operations a step are left (benchmarks/README.md has the ratio).
 
     Args of `apply`:
       inputs: (T, 2, 4H, B), W x_t + b of both directions, overwritten with the gates.
@@ -64,38 +64,32 @@ class PeepholeRecurrence(torch.autograd.Function):
         gates, recurrent, peep_if, peep_o, hidden, cells, squashed = ctx.saved_tensors
         steps, _, rows, batch = gates.shape
         units = rows // GATES
+        i, f, z, o = gates.chunk(GATES, 2)
+        before, after = cells[:-1], cells[1:]
+        # Local derivatives of all steps: of the pre-activations of i, f, z by the cell, of o's by h ...
+        by_cell = torch.cat([z * i * (1 - i), before * f * (1 - f), i * (1 - z.square())], 2)
+        by_hidden = squashed * o * (1 - o)
+        # ... and the cell's own, through h (with o's peephole) and through the step before (with i's and f's peepholes).
+        cell_by_hidden = o * (1 - squashed.square()) + by_hidden * peep_o
+        cell_by_cell = f + (by_cell[:, :, :2 * units].unflatten(2, (2, units)) * peep_if).sum(2)
+
         transposed = recurrent.transpose(1, 2)
-        grad_gates = torch.empty_like(gates)
-        grad_recurrent = torch.zeros_like(recurrent)
-        # The peepholes' gradients are summed over time here and over the batch once at the end.
-        grad_if = torch.zeros_like(peep_if)
-        grad_o = torch.zeros_like(peep_o)
+        grads = torch.empty_like(gates)
         grad_cell = torch.zeros_like(cells[0])
         for t in range(steps - 1, -1, -1):
-            i, f, z, o = gates[t].chunk(GATES, 1)
-            di, df, dz, do = grad_gates[t].chunk(GATES, 1)
-            input_forget = gates[t, :, :2 * units].view(2, 2, units, batch)
-            d_input_forget = grad_gates[t, :, :2 * units].view(2, 2, units, batch)
-            dh = grad_hidden[t]
+            grad = grad_hidden[t]
             if t + 1 < steps:
-                dh = torch.baddbmm(dh, transposed, grad_gates[t + 1])
-            # h = o tanh(c): d/do, then through the gate's sigmoid.
-            torch.mul(dh, squashed[t], out=do)
-            do.mul_(o).sub_(do * o)
-            grad_cell += dh * o * (1 - squashed[t].square())
-            grad_cell.addcmul_(do, peep_o)
-            grad_o.addcmul_(do, cells[t + 1])
-            # c = f c' + i z.
-            torch.mul(grad_cell, z, out=di)
-            torch.mul(grad_cell, cells[t], out=df)
-            d_input_forget.mul_(input_forget).sub_(d_input_forget * input_forget)
-            torch.mul(grad_cell * i, 1 - z.square(), out=dz)
-            grad_if.addcmul_(d_input_forget, cells[t].unsqueeze(1))
-            grad_cell.mul_(f).addcmul_(di, peep_if[:, 0]).addcmul_(df, peep_if[:, 1])
-            if t:
-                grad_recurrent.baddbmm_(grad_gates[t], hidden[t].transpose(1, 2))
-        grad_peepholes = torch.cat([grad_if, grad_o.unsqueeze(1)], 1).sum(-1)
-        return grad_gates, grad_recurrent, grad_peepholes
+                grad = torch.baddbmm(grad, transposed, grads[t + 1])
+            grad_cell.addcmul_(grad, cell_by_hidden[t])
+            torch.mul(grad, by_hidden[t], out=grads[t, :, 3 * units:])
+            torch.mul(grad_cell.unsqueeze(1), by_cell[t].unflatten(1, (3, units)), out=grads[t, :, :3 * units].unflatten(1, (3, units)))
+            grad_cell.mul_(cell_by_cell[t])
+
+        grad_recurrent = torch.matmul(grads[1:], hidden[1:-1].transpose(2, 3)).sum(0)
+        by_gate = grads.unflatten(2, (GATES, units))
+        grad_peepholes = torch.stack([
+            (by_gate[:, :, gate] * cell).sum((0, 3)) for gate, cell in ((0, before), (1, before), (3, after))], 1)
+        return grads, grad_recurrent, grad_peepholes
 
 
 class BidirectionalLayer(nn.Module):

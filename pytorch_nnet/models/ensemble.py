@@ -45,9 +45,13 @@ class Ensemble:
 
     def posteriors(self, features: np.ndarray) -> np.ndarray:
         """Normalised features (T, dim) -> (T, num_classes) float32, the weighted mean of the members' posteriors."""
-        total = np.zeros((len(features), self.num_classes), np.float32)
-        for network, weight in self.members:
-            total += np.float32(weight) * network.posteriors(features)
+        return self.mix([network.posteriors(features) for network, _ in self.members])
+
+    def mix(self, posteriors: Sequence[np.ndarray]) -> np.ndarray:
+        """The weighted mean of its members' posteriors, each (T, num_classes)."""
+        total = np.zeros_like(posteriors[0])
+        for (_, weight), one in zip(self.members, posteriors):
+            total += np.float32(weight) * one
         return total
 
 

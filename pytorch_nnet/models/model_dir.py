@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import numpy as np
 import torch
@@ -52,6 +52,10 @@ class Network:
     def members(self) -> list[tuple["Network", float]]:
         """Itself, as an ensemble of one."""
         return [(self, 1.0)]
+
+    def mix(self, posteriors: Sequence[np.ndarray]) -> np.ndarray:
+        """What an ensemble of one makes of its members' posteriors."""
+        return posteriors[0]
 
     @torch.inference_mode()
     def posteriors(self, features: np.ndarray) -> np.ndarray:

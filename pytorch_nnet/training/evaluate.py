@@ -1,9 +1,10 @@
-"""Frame error rate and cross-entropy of a model, network or ensemble, over every frame of a store."""
+"""Frame error rate and cross-entropy of models, networks or ensembles, over every frame of a store."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Sequence
 
 import numpy as np
 
@@ -25,16 +26,23 @@ def check_same_labels(model, store: FrameStore) -> None:
                               next="make the store from the alignment of the model's training (steps/make_frame_store)")
 
 
-def evaluate(model, store: FrameStore) -> dict[str, float]:
-    """{"frames":, "fer": share of frames whose most probable class is not the label, "cross_entropy": nats a frame}."""
-    check_same_labels(model, store)
-    errors, loss = 0, 0.0
-    for _, features, labels in track(store.utterances(), f"evaluate {model.path.name}", store.num_utts):
-        posteriors = model.posteriors(features)
-        errors += int((posteriors.argmax(1) != labels).sum())
-        chosen = posteriors[np.arange(len(labels)), labels]
-        loss -= float(np.log(np.maximum(chosen, FLOOR), dtype=np.float64).sum())
-    return {"frames": store.num_frames, "fer": errors / store.num_frames, "cross_entropy": loss / store.num_frames}
+def evaluate(models: Sequence, store: FrameStore) -> list[dict[str, float]]:
+    """Of each model {"frames":, "fer": share of frames whose most probable class is not the label, "cross_entropy": nats
+    a frame}. A network that several ensembles share is computed once."""
+    for model in models:
+        check_same_labels(model, store)
+    networks = {network.sha256: network for model in models for network, _ in model.members}
+    errors, loss = np.zeros(len(models), int), np.zeros(len(models))
+    what = ", ".join(model.path.name for model in models)
+    for _, features, labels in track(store.utterances(), f"evaluate {what}", store.num_utts):
+        computed = {sha256: network.posteriors(features) for sha256, network in networks.items()}
+        for index, model in enumerate(models):
+            posteriors = model.mix([computed[network.sha256] for network, _ in model.members])
+            errors[index] += int((posteriors.argmax(1) != labels).sum())
+            chosen = posteriors[np.arange(len(labels)), labels]
+            loss[index] -= float(np.log(np.maximum(chosen, FLOOR), dtype=np.float64).sum())
+    frames = store.num_frames
+    return [{"frames": frames, "fer": float(e) / frames, "cross_entropy": float(x) / frames} for e, x in zip(errors, loss)]
 
 
 def write_evaluation(path, result: dict[str, float], store: FrameStore) -> None:

@@ -190,7 +190,7 @@ class Trainer:
             "label_map": self.train.label_map,
             "best_epoch": state.best_epoch, "epochs": state.epoch, "batches": state.epoch * self.options.epoch_batches,
             "train_seconds": round(sum(entry["seconds"] for entry in self.records), 1)})
-        write_evaluation(self.folder / "eval.json", evaluate(load_network(self.folder), self.dev), self.dev)
+        write_evaluation(self.folder / "eval.json", evaluate([load_network(self.folder)], self.dev)[0], self.dev)
 
     def report_bad_batch(self, batch: Batch, facts: dict[str, Any]) -> None:
         """Saves the batch that broke the training and raises RecipeError."""
