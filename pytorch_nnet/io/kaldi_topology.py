@@ -1,4 +1,4 @@
-"""HMM prototypes: the `topo` of a lang directory, text or binary, and the first part of a `final.mdl` (Kaldi: hmm/hmm-topology.cc)."""
+"""HMM prototypes: a lang directory's `topo`, text or binary, and the first part of a `final.mdl` (Kaldi: hmm/hmm-topology.cc)."""
 
 from __future__ import annotations
 
