@@ -24,6 +24,7 @@ class DecodeOptions(SearchOptions):
     nj: int = option(4, "number of jobs; never inside a speaker")
     cmd: str = option(DEFAULT_CMD, "launcher of the jobs")
     model: str | None = option(None, "directory of the acoustic model; default: the parent of <decode-dir>")
+    transform_dir: str = option("", "GMMs: directory of trans.JOB, to adapt the features to speakers (steps/decode_fmllr makes it)")
     prior_scale: float = option(1.0, "networks: exponent of the priors the posteriors are divided by")
     decoder: str = option("k2", "k2, or kaldi (LatticeFasterDecoder, best path only, needs no k2)")
     skip_scoring: bool = option(False, "do not call steps/score")
@@ -74,6 +75,7 @@ def decode_data(graph_dir, data_dir, decode_dir, options: DecodeOptions) -> None
         "pytorch_nnet.decoding.forward",
         "--prior-scale",
         options.prior_scale,
+        f"--transform-dir={options.transform_dir}",
         "--job",
         "JOB",
         "--nj",

@@ -35,6 +35,7 @@ class ForwardOptions:
     prior_scale: float = option(1.0, "networks: exponent of the priors the posteriors are divided by")
     job: int = option(1, "which part of the data, from 1")
     nj: int = option(1, "number of parts")
+    transform_dir: str = option("", "GMMs: directory of trans.JOB, to adapt the features to speakers")
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Scorer:
     num_pdfs: int
 
 
-def open_scorer(folder, data: DataDir, prior_scale: float = 1.0) -> Scorer:
+def open_scorer(folder, data: DataDir, prior_scale: float = 1.0, transform_dir: str = "") -> Scorer:
     """Opens a GMM (final.mdl), a network (model.safetensors) or an ensemble (ensemble.yaml) over the utterances of
     `data`."""
     folder = Path(folder)
@@ -65,10 +66,14 @@ def open_scorer(folder, data: DataDir, prior_scale: float = 1.0) -> Scorer:
             network.num_classes,
         )
     if (folder / "final.mdl").exists():
+        from ..hmm.features import read_transforms
         from ..hmm.model import AcousticModel
 
-        model = AcousticModel.load(folder)
-        return Scorer(model.features.reader(data), model.loglikes, model.num_pdfs)
+        # A speaker-adapted system has a second model for features that are not adapted.
+        plain = not transform_dir and (folder / "final.alimdl").exists()
+        model = AcousticModel.load(folder, "final.alimdl" if plain else "final.mdl")
+        transforms = read_transforms(transform_dir, data) if transform_dir else None
+        return Scorer(model.features.open(data, transforms), model.loglikes, model.num_pdfs)
     raise RecipeError(
         "no acoustic model here",
         file=folder,
@@ -113,7 +118,7 @@ def main(argv: list[str]) -> None:
     parts = DataDir.load(data_dir, need=("feats.scp",)).split(options.nj)
     if not 1 <= options.job <= options.nj:
         raise RecipeError("bad value for an option", id="job", expected=f"1 to {options.nj}", found=options.job)
-    scorer = open_scorer(folder, parts[options.job - 1], options.prior_scale)
+    scorer = open_scorer(folder, parts[options.job - 1], options.prior_scale, options.transform_dir)
     with contextlib.nullcontext(sys.stdout.buffer) if target == "ark:-" else open(target[4:], "wb") as stream:
         write_loglikes(scorer, stream)
 

@@ -31,13 +31,14 @@ class AlignDataOptions:
 
 
 def align_data(data: str, lang: str, source: str, folder: str, options: AlignDataOptions,
-               forward: Sequence[str] | None = None) -> None:
-    """Writes ali.JOB.gz, num_jobs, failed and copies of the model's files to `folder`.
+               forward: Sequence[str] | None = None, adapt: bool = False) -> None:
+    """Writes ali.JOB.gz, num_jobs, failed and copies of the model's files to `folder`; with `adapt` also trans.JOB.
 
     Args:
       source: directory of the model: a GMM system's, or any alignment directory with the same transition-ids.
       forward: with a network, the command that writes the log-likelihoods of job JOB's utterances to standard output; None
         aligns with the Gaussians.
+      adapt: estimate an fMLLR transform for every speaker on the way.
     Raises:
       RecipeError: more than 5 % of the utterances failed; lists them.
     """
@@ -59,7 +60,7 @@ def align_data(data: str, lang: str, source: str, folder: str, options: AlignDat
             shutil.copyfile(Path(source) / name, out / name)
     arguments = job_arguments(data=data, lang=lang, dir=folder, nj=options.nj, beam=options.beam, retry_beam=options.retry_beam,
                               acwt=options.acwt)
-    command = python_module("pytorch_nnet.hmm.align_job", *arguments)
+    command = python_module(f"pytorch_nnet.hmm.align_{'fmllr_' if adapt else ''}job", *arguments)
     if forward is not None:
         pipe = f"{shlex.join(forward)} | {shlex.join([*command, '--loglikes=-'])}"
         command = ["bash", "-c", f"set -euo pipefail; {pipe}"]

@@ -42,8 +42,7 @@ def main(argv: list[str]) -> None:
     if options.loglikes:
         inputs, align = stream(part), aligner.with_loglikes
     else:
-        reader = model.features.reader(part)
-        inputs, align = ((utt, model.features.complete(feats)) for utt, feats in reader), aligner.with_gaussians
+        inputs, align = model.features.open(part), aligner.with_gaussians
     alignments, failures = {}, Failures()
     with Progress("align", sum(part.num_frames.values()) or None, "frames") as progress:
         for utt, matrix in inputs:

@@ -5,6 +5,7 @@ Reads <dir>/<iteration>.mdl, fsts.JOB.ark, ali.JOB.gz. Writes acc.JOB.npz and, a
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,38 +28,41 @@ class EmOptions(JobOptions):
     realign: bool = option(False, "align before accumulating")
     beam: float = option(10.0, "beam of the alignment")
     retry_beam: float = option(40.0, "beam of the second attempt")
+    unadapted: bool = option(False, "posteriors from adapted features, statistics of unadapted ones: for final.alimdl")
 
 
 def main(argv: list[str]) -> None:
     options, _ = parse(EmOptions, argv, __doc__, nargs=0)
     part = options.part()
     model = AcousticModel.load(options.dir, f"{options.iteration}.mdl")
+    transforms = options.transforms(part)
     if options.realign:
-        alignments = realign(model, part, options)
+        alignments = realign(model, part, transforms, options)
     else:
         alignments = read_ali(options.file("ali.JOB.gz"))
     statistics, loglike, frames = 0.0, 0.0, 0
     transitions = np.zeros(model.table.num_ids + 1)
-    for _, features, path in speakers(part, model.features, alignments):
-        if features.shape[1] != model.require_gmm().dim:
+    plain = speakers(part, model.features, alignments) if options.unadapted else itertools.repeat(None)
+    for own, other in zip(speakers(part, model.features, alignments, transforms), plain):
+        if own.features.shape[1] != model.require_gmm().dim:
             raise RecipeError("features and model disagree", file=options.data, expected=f"{model.gmm.dim} dimensions",
-                              found=features.shape[1])
-        own, own_loglike = accumulate(model.gmm, features, model.pdf_of[path])
-        statistics = statistics + on_grid(own)
+                              found=own.features.shape[1])
+        sums, own_loglike = accumulate(model.gmm, own.features, model.pdf_of[own.path], other and other.features)
+        statistics = statistics + on_grid(sums)
         loglike += float(on_grid(np.float64(own_loglike)))
-        frames += len(path)
-        transitions += np.bincount(path, minlength=len(transitions))
+        frames += len(own.path)
+        transitions += np.bincount(own.path, minlength=len(transitions))
     with publish_path(options.file("acc.JOB.npz")) as temporary:
         np.savez(temporary, statistics=statistics, transitions=transitions, loglike=loglike, frames=frames)
 
 
-def realign(model: AcousticModel, part, options: EmOptions) -> dict[str, np.ndarray]:
+def realign(model: AcousticModel, part, transforms, options: EmOptions) -> dict[str, np.ndarray]:
     aligner = Aligner(model, options.beam, options.retry_beam)
-    reader = model.features.reader(part)
+    source = model.features.open(part, transforms)
     alignments, failures = {}, Failures()
     with Progress("align", sum(part.num_frames.values()) or None, "frames") as progress:
         for utt, graph in read_graphs(options.file("fsts.JOB.ark")):
-            features = model.features.complete(reader[utt])
+            features = source[utt]
             path = aligner.with_gaussians(utt, weighted(graph, model), features)
             progress.add(len(features))
             if path is None:

@@ -8,6 +8,7 @@ so that the total does not depend on how speakers are spread over jobs.
 from __future__ import annotations
 
 import heapq
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -76,12 +77,37 @@ class MixtureScorer:
         return scores
 
 
-def accumulate(gaussians: Gaussians, features: np.ndarray, pdfs: np.ndarray) -> tuple[np.ndarray, float]:
-    """E step over frames (T, D) aligned to `pdfs` (T,).
+@dataclass
+class Posteriors:
+    """Posteriors of the Gaussians of each frame's own pdf. Frames are in the order of their pdfs: frame i is order[i] of the input.
 
-    Returns: statistics (G, 1 + 2D): occupancy, sum of x, sum of x squared, weighted by the posteriors within the frame's own pdf;
-      and the summed log-likelihood of the frames under their pdfs.
+    spans: (first frame, end, first Gaussian, end) of each pdf; values (T, widest pdf) float64, 0 beyond a pdf's own Gaussians;
+    loglike: of all frames under their pdfs.
     """
+
+    order: np.ndarray
+    spans: list[tuple[int, int, int, int]]
+    values: np.ndarray
+    loglike: float
+    num_gauss: int
+
+    def sums(self, rows: np.ndarray) -> np.ndarray:
+        """Rows (T, K), in our order, added up by Gaussian: (G, K)."""
+        result = np.zeros((self.num_gauss, rows.shape[1]))
+        for a, b, low, high in self.spans:
+            result[low:high] = self.values[a:b, :high - low].T @ rows[a:b]
+        return result
+
+    def mean_of(self, parameters: np.ndarray) -> np.ndarray:
+        """The frames' expected values of parameters (G, D): (T, D), in our order."""
+        result = np.empty((len(self.order), parameters.shape[1]))
+        for a, b, low, high in self.spans:
+            result[a:b] = self.values[a:b, :high - low] @ parameters[low:high]
+        return result
+
+
+def posteriors(gaussians: Gaussians, features: np.ndarray, pdfs: np.ndarray) -> Posteriors:
+    """Posteriors of frames (T, D) aligned to `pdfs` (T,)."""
     if len(features) != len(pdfs):
         raise RecipeError("features and alignment disagree", expected=f"{len(features)} frames", found=f"{len(pdfs)} labels")
     order = np.argsort(pdfs, kind="stable")
@@ -94,19 +120,28 @@ def accumulate(gaussians: Gaussians, features: np.ndarray, pdfs: np.ndarray) -> 
     for a, b, low, high in spans:
         scores[a:b, :high - low] = squares[a:b] @ matrix[low:high].T
     best = scores.max(1, keepdims=True)
-    posteriors = np.exp(scores - best)
-    total = posteriors.sum(1, keepdims=True)
-    posteriors /= total
-    statistics = np.zeros_like(matrix)
-    for a, b, low, high in spans:
-        statistics[low:high] = posteriors[a:b, :high - low].T @ squares[a:b]
-    return statistics, float((best + np.log(total)).sum())
+    values = np.exp(scores - best)
+    total = values.sum(1, keepdims=True)
+    values /= total
+    return Posteriors(order, spans, values, float((best + np.log(total)).sum()), len(matrix))
 
 
-def update(gaussians: Gaussians, statistics: np.ndarray, *, min_occupancy: float = 10.0) -> Gaussians:
+def accumulate(gaussians: Gaussians, features: np.ndarray, pdfs: np.ndarray, other: np.ndarray | None = None) -> tuple[np.ndarray, float]:
+    """E step over frames (T, D) aligned to `pdfs` (T,).
+
+    Args:
+      other: the statistics are of these features of the same frames, the posteriors of `features` (Kaldi: gmm-acc-stats-twofeats).
+    Returns: statistics (G, 1 + 2D): occupancy, sum of x, sum of x squared, weighted by the posteriors within the frame's own pdf;
+      and the summed log-likelihood of the frames under their pdfs.
+    """
+    found = posteriors(gaussians, features, pdfs)
+    return found.sums(with_squares((features if other is None else other)[found.order])), found.loglike
+
+
+def update(gaussians: Gaussians, statistics: np.ndarray, *, min_occupancy: float = 10.0, remove: bool = True) -> Gaussians:
     """M step. Gaussians under `min_occupancy` frames or under weight 1e-5 are removed; the best of a pdf always stays.
 
-    A pdf without data keeps its parameters.
+    A pdf without data keeps its parameters, as do Gaussians with too few frames if they are not to be removed.
     """
     dim, starts, sizes = gaussians.dim, gaussians.offsets[:-1], np.diff(gaussians.offsets)
     occupancy = statistics[:, 0]
@@ -121,7 +156,7 @@ def update(gaussians: Gaussians, statistics: np.ndarray, *, min_occupancy: float
     variances = np.where(solid[:, None], new_variances, old_variances)
 
     has_solid = np.logical_or.reduceat(solid, starts)
-    keep = solid.copy()
+    keep = solid.copy() if remove else np.ones_like(solid)
     for pdf in np.flatnonzero(~has_solid):
         rows = slice(starts[pdf], starts[pdf] + sizes[pdf])
         if pdf_occupancy[pdf] > 0:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..corpus.datadir import DataDir
 from ..io.options import option
-from .model import FeatureOptions
+from .features import FeatureOptions, Transforms, read_transforms
 
 
 @dataclass
@@ -20,10 +20,15 @@ class JobOptions:
     dir: str = option("", "directory of the model and of all output")
     nj: int = option(1, "number of jobs")
     job: int = option(1, "this job, from 1")
+    transform_dir: str = option("", "directory of trans.JOB; none: features are not adapted to speakers")
 
     def part(self) -> DataDir:
         """This job's speakers; the same for every step, since it depends on the data and nj alone."""
         return DataDir.load(self.data, need=("text", "feats.scp")).split(self.nj)[self.job - 1]
+
+    def transforms(self, part: DataDir) -> Transforms | None:
+        """The transforms of the part's speakers."""
+        return read_transforms(self.transform_dir, part) if self.transform_dir else None
 
     def file(self, name: str) -> str:
         """<dir>/<name with JOB replaced>."""
@@ -36,12 +41,22 @@ def job_arguments(**values) -> list[str]:
             for name, value in {**values, "job": "JOB"}.items()]
 
 
-def speakers(part: DataDir, features: FeatureOptions, alignments: dict[str, np.ndarray]) \
-        -> Iterator[tuple[list[str], np.ndarray, np.ndarray]]:
-    """Yields, speaker by speaker: the aligned utterances, their features (T, D) one after another, and their alignments (T,)."""
-    reader = features.reader(part)
-    for utts in part.spk2utt.values():
+@dataclass
+class SpeakerFrames:
+    """The aligned utterances of a speaker, their features (T, D) one after another, and their transition-ids (T,)."""
+
+    speaker: str
+    utts: list[str]
+    features: np.ndarray
+    path: np.ndarray
+
+
+def speakers(part: DataDir, features: FeatureOptions, alignments: dict[str, np.ndarray],
+             transforms: Transforms | None = None) -> Iterator[SpeakerFrames]:
+    """Speaker by speaker, those with an aligned utterance."""
+    source = features.open(part, transforms)
+    for speaker, utts in part.spk2utt.items():
         aligned = [utt for utt in utts if utt in alignments]
         if aligned:
-            yield (aligned, np.concatenate([features.complete(reader[utt]) for utt in aligned]),
-                   np.concatenate([alignments[utt] for utt in aligned]))
+            yield SpeakerFrames(speaker, aligned, np.concatenate([source[utt] for utt in aligned]),
+                                np.concatenate([alignments[utt] for utt in aligned]))

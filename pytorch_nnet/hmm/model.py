@@ -1,9 +1,8 @@
-"""An HMM acoustic model's directory: final.mdl, tree, cmvn_opts, feature_opts."""
+"""An HMM acoustic model's directory: final.mdl, tree and what is done to the features (hmm/features.py)."""
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,53 +10,10 @@ import numpy as np
 from ..io.errors import RecipeError, require_file
 from ..io.kaldi_model import Gaussians, Topology, Transitions, read_model, write_model
 from ..io.kaldi_tree import Tree
-from ..io.publish import publish
+from .features import FeatureOptions
 
-MODEL_FILES = ("tree", "cmvn_opts", "feature_opts")
-
-
-@dataclass(frozen=True)
-class FeatureOptions:
-    """What is done to the MFCCs of a data directory before the Gaussians see them."""
-
-    norm_means: bool = True  # per speaker
-    norm_vars: bool = False
-    deltas: bool = True  # append first and second differences
-
-    def write(self, folder) -> None:
-        """Publishes `cmvn_opts` (Kaldi's apply-cmvn options) and `feature_opts`."""
-        with publish(Path(folder) / "cmvn_opts") as file:
-            file.write(f"--norm-means={str(self.norm_means).lower()} --norm-vars={str(self.norm_vars).lower()}\n")
-        with publish(Path(folder) / "feature_opts") as file:
-            file.write(f"--deltas={str(self.deltas).lower()}\n")
-
-    @classmethod
-    def read(cls, folder) -> "FeatureOptions":
-        """Reads both files; what is missing has its default."""
-        values = {}
-        for name in ("cmvn_opts", "feature_opts"):
-            path = Path(folder) / name
-            for word in path.read_text().split() if path.exists() else ():
-                key, _, value = word.removeprefix("--").replace("-", "_").partition("=")
-                if key not in cls.__dataclass_fields__ or value not in ("true", "false"):
-                    raise RecipeError("unknown feature option", file=path, found=word,
-                                      expected=", ".join(f"--{k.replace('_', '-')}=true|false" for k in cls.__dataclass_fields__))
-                values[key] = value == "true"
-        return cls(**values)
-
-    def reader(self, data):
-        """A FeatureReader of normalised static features for a data directory."""
-        from ..features.reader import FeatureReader
-
-        return FeatureReader(data, {"norm_means": self.norm_means, "norm_vars": self.norm_vars})
-
-    def complete(self, features: np.ndarray) -> np.ndarray:
-        """Normalised static features (T, 13) to the Gaussians' input, float32 (T, 39) with deltas."""
-        if not self.deltas:
-            return np.ascontiguousarray(features, np.float32)
-        from ..features.deltas import add_deltas
-
-        return np.ascontiguousarray(add_deltas(features), np.float32)
+# What says how to use final.mdl: tree and features; final.alimdl is for features that are not adapted yet.
+MODEL_FILES = ("tree", "cmvn_opts", "feature_opts", "splice_opts", "final.mat", "final.alimdl")
 
 
 class AcousticModel:
@@ -135,15 +91,16 @@ class AcousticModel:
         return self.gmm
 
     def loglikes(self, features: np.ndarray) -> np.ndarray:
-        """Normalised static features (T, 13) -> log p(x | pdf), float32 (T, pdfs)."""
-        return self._scorer(self.features.complete(features))
+        """The Gaussians' input (T, D) -> log p(x | pdf), float32 (T, pdfs)."""
+        return self._scorer(features)
 
-    def replaced(self, *, gmm: Gaussians | None = None, log_probs: np.ndarray | None = None) -> "AcousticModel":
-        """The same model with other Gaussians or transition log-probabilities."""
+    def replaced(self, *, gmm: Gaussians | None = None, log_probs: np.ndarray | None = None,
+                 features: FeatureOptions | None = None) -> "AcousticModel":
+        """The same model with other Gaussians, transition log-probabilities or features."""
         table = self.table
         if log_probs is not None:
             table = Transitions(table.topology, table.tuples, np.asarray(log_probs, np.float32))
-        return AcousticModel(table, self.tree_map, self.gmm if gmm is None else gmm, self.features)
+        return AcousticModel(table, self.tree_map, gmm or self.gmm, features or self.features)
 
     def check_phones(self, lang) -> None:
         """Raises RecipeError if a phone of the lang directory's lexicon has no HMM here."""

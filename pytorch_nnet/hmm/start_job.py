@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
     model = AcousticModel.load(options.dir, options.model)
     lang = LangDir(options.lang)
     compiler = GraphCompiler(model, lang)
-    lengths = part.num_frames or {utt: len(feats) for utt, feats in model.features.reader(part)}
+    lengths = part.num_frames or {utt: len(feats) for utt, feats in model.features.open(part)}
     convert, old = None, {}
     if options.ali_dir:
         convert = AlignmentConverter(AcousticModel.load(options.ali_dir).table, model.table, model.tree_map)

@@ -1,4 +1,7 @@
-"""Job that accumulates tree statistics over one part of the data (Kaldi: acc-tree-stats). Writes <dir>/treeacc.JOB.npz."""
+"""Job that accumulates tree statistics over one part of the data (Kaldi: acc-tree-stats). Writes <dir>/treeacc.JOB.npz.
+
+The alignments are those of --ali-dir; the features are the ones that <dir> states, which may be better.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from ..io.archives import read_alignments
 from ..io.errors import run_main
 from ..io.options import option, parse
 from ..lang.lang_dir import LangDir
+from .features import FeatureOptions
 from .jobs import JobOptions, speakers
 from .model import AcousticModel
 from .stats import StatsAccumulator
@@ -26,8 +30,9 @@ def main(argv: list[str]) -> None:
     model = AcousticModel.load(options.ali_dir)
     alignments = read_alignments(options.ali_dir)
     accumulator = StatsAccumulator(model, LangDir(options.lang).silence_phones)
-    for utts, features, _ in speakers(options.part(), model.features, alignments):
-        accumulator.add_speaker(features, np.concatenate([accumulator.events(alignments[utt], utt) for utt in utts]))
+    part = options.part()
+    for own in speakers(part, FeatureOptions.read(options.dir), alignments, options.transforms(part)):
+        accumulator.add_speaker(own.features, np.concatenate([accumulator.events(alignments[utt], utt) for utt in own.utts]))
     accumulator.result().save(options.file("treeacc.JOB.npz"))
 
 
