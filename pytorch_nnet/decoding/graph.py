@@ -66,7 +66,8 @@ def import_graph(source, lang_dir, model_dir, graph_dir) -> None:
     """Publishes a graph directory, as `make_graph` does, from one of Kaldi's: its HCLG.fst unchanged, and the k2 form.
 
     Args:
-      source: Kaldi's graph directory: HCLG.fst (vector or const), words.txt; phones.txt and num_pdfs are checked if they are there.
+      source: Kaldi's graph directory: HCLG.fst (vector or const), words.txt; phones.txt and num_pdfs are checked if they are
+        there.
       model_dir: the model whose transition-ids are the graph's labels.
     Raises:
       RecipeError: a graph of another model, or whose words are not those of its words.txt.
@@ -81,8 +82,8 @@ def import_graph(source, lang_dir, model_dir, graph_dir) -> None:
     words = source / "words.txt"
     known = max(read_symbols(words).values())
     if len(hclg.arcs) and hclg.arcs["olabel"].max() > known:
-        raise RecipeError("graph and its words disagree", file=source / "HCLG.fst", expected=f"word-ids up to {known} as in {words}",
-                          found=int(hclg.arcs["olabel"].max()), next=next)
+        raise RecipeError("graph and its words disagree", file=source / "HCLG.fst", found=int(hclg.arcs["olabel"].max()),
+                          expected=f"word-ids up to {known} as in {words}", next=next)
     phones = source / "phones.txt"
     if phones.exists():
         check_symbols(phones, lang)
