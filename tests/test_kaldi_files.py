@@ -267,9 +267,7 @@ def test_transducers_both_ways(tmp_path):
 
 @pytest.mark.parametrize("version, flags", [(1, 0), (2, 4)])
 def test_aligned_const_transducers(tmp_path, version, flags):
-    import kaldifst
-
-    plain, fst = [(path, fst) for path, fst in library_fsts(tmp_path) if path.name == "odd.const"][0]
+    plain = [path for path, _ in library_fsts(tmp_path) if path.name == "odd.const"][0]
     arrays = read_fst(plain)
     header = type(arrays.header)("const", version, flags, arrays.header.properties, 3, 3)
     write_fst(tmp_path / "aligned", arrays, header)
@@ -278,7 +276,6 @@ def test_aligned_const_transducers(tmp_path, version, flags):
     states, arcs = plain.read_bytes()[65:125], plain.read_bytes()[125:]
     assert content[65:80] == bytes(15) and content[80:140] == states and content[140:144] == bytes(4) and content[144:] == arcs
     again = read_fst(tmp_path / "aligned")
-    assert kaldifst.StdConstFst.read(str(tmp_path / "aligned")).to_str() == kaldifst.StdConstFst(fst).to_str()
     assert (again.arcs == arrays.arcs).all() and again.start == arrays.start
 
 
