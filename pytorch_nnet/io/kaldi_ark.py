@@ -38,10 +38,12 @@ def int_vectors_to_bytes(vectors: Mapping[str, np.ndarray], *, binary: bool = Tr
     parts = []
     for key, values in vectors.items():
         values = np.asarray(values, np.int32)
-        records = np.empty(len(values), INT32)
-        records["size"], records["value"] = 4, values
-        text = "".join(f"{value} " for value in values.tolist()) + "\n"
-        parts.append(key.encode() + b" " + (HEADER + int32(len(values)) + records.tobytes() if binary else text.encode()))
+        if binary:
+            records = np.empty(len(values), INT32)
+            records["size"], records["value"] = 4, values
+            parts += [key.encode(), b" ", HEADER, int32(len(values)), records.tobytes()]
+        else:
+            parts.append(f"{key} {''.join(f'{value} ' for value in values.tolist())}\n".encode())
     return b"".join(parts)
 
 
