@@ -337,4 +337,4 @@ def test_a_graph_of_a_larger_model_is_refused(world, graphs, tmp_path):
     write_fst(tmp_path / "kaldi/HCLG.fst", arrays)
     with pytest.raises(RecipeError, match="graph and model disagree") as error:
         import_graph(tmp_path / "kaldi", world[0] / "lang", graphs / "exp", tmp_path / "graph")
-    assert error.value.found == 5000
+    assert error.value.found == 5000 and error.value.file == tmp_path / "kaldi/HCLG.fst"

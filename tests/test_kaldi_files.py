@@ -17,7 +17,7 @@ from pytorch_nnet.hmm.topology import read_topology
 from pytorch_nnet.io.archives import read_ali, read_alignments, write_ali
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.kaldi_ark import int_vectors_to_bytes, read_matrices, write_matrices
-from pytorch_nnet.io.kaldi_binary import HEADER, read_matrix_file, write_matrix_file
+from pytorch_nnet.io.kaldi_binary import HEADER, BinaryReader, read_matrix_file, write_matrix_file
 from pytorch_nnet.io.kaldi_model import read_model, read_transitions, write_model
 from pytorch_nnet.io.kaldi_tree import Tree
 from pytorch_nnet.lang.lang_dir import read_symbols, write_symbols
@@ -208,6 +208,14 @@ def test_tree_both_ways(tmp_path):
         assert tree.possible_pdfs(phone, state) == set(pdfs)
         assert tree.pdf((4, phone, 1), state) == pdfs[0] and tree.pdf((1, phone, 1), state) == pdfs[-1]
     assert tree.possible_pdfs(7, 0) == set() == tree.possible_pdfs(3, 3)
+
+
+def test_negative_sizes_and_surplus_are_refused(tmp_path):
+    with pytest.raises(RecipeError, match="-20 more bytes"):
+        BinaryReader(hand.HEADER + hand.i32(-5) + bytes(40)).int_vector()
+    (tmp_path / "tree").write_bytes(hand.tree() + b"x")
+    with pytest.raises(RecipeError, match="more after it"):
+        Tree.read(tmp_path / "tree")
 
 
 def test_tree_in_text_form(tmp_path):
