@@ -92,6 +92,30 @@ def test_stream_cut_short_is_an_error():
         list(archives.read_archive(io.BytesIO(stream.getvalue()[:-7])))
 
 
+class Trap:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_nothing_is_unpickled_from_an_archive(tmp_path):
+    import pickle
+
+    trap = pickle.dumps(Trap(str(tmp_path / "sprung")))
+    (tmp_path / "x.ark").write_bytes(b"utt PKL" + trap)
+    with pytest.raises(RecipeError, match="pickle"):
+        archives.read_matrix(f"{tmp_path}/x.ark:4")
+    with pytest.raises(RecipeError, match="pickle"):
+        list(archives.read_archive(io.BytesIO(b"utt PKL" + trap)))
+    with pytest.raises(RecipeError, match="damaged"):
+        archives.read_ali(tmp_path / "x.ark")
+    assert not (tmp_path / "sprung").exists()
+
+
 def test_scp_refuses_pipes_and_disorder(tmp_path):
     path = tmp_path / "wav.scp"
     path.write_text("a sph2pipe a.sph |\n")

@@ -1,6 +1,6 @@
 """Archives of a data directory (.ark/.scp, through kaldiio) and of an alignment directory (ali.*.gz).
 
-kaldiio hands a name with a pipe to the shell, so every name passes `refuse_pipe` first.
+kaldiio hands a name with a pipe to the shell, so every name passes `refuse_pipe` first; and it unpickles, which `NoPickle` ends.
 """
 
 from __future__ import annotations
@@ -15,6 +15,17 @@ import numpy as np
 from .errors import RecipeError, require_file
 from .kaldi_ark import int_vectors_to_bytes, read_int_vectors
 from .publish import publish
+
+
+class NoPickle:
+    """kaldiio runs whatever an archive entry marked PKL holds; Kaldi writes no such entries, so here they are damage."""
+
+    @staticmethod
+    def load(*_, **__):
+        raise ValueError("a pickle, which would run code, instead of a matrix")
+
+
+kaldiio.matio.pickle = NoPickle
 
 
 def refuse_pipe(value: str, *, file=None, id=None, allow: bool = False) -> str:
