@@ -184,7 +184,7 @@ def report(stats: AlignmentStats, limits: Limits, frame_shift: float = FRAME_SHI
               f"{share * stats.edge_silence:.1f} % at the ends of utterances, {share * stats.inner_silence:.1f} % between words",
               f"Utterances that begin with silence: {100 - ends * stats.bare_begins:.1f} %, that end with it: "
               f"{100 - ends * stats.bare_ends:.1f} %", "",
-              "Durations in frames (median, and what 95 % do not exceed) by the place in the utterance", ""]
+              "Durations by place in the utterance: median and 95 % quantile, in frames", ""]
     lines += table(stats)
     return "\n".join(lines) + "\n"
 

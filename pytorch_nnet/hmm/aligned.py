@@ -71,7 +71,7 @@ class AlignmentDir:
         self.alignments = read_alignments(folder)
         self.model = AcousticModel.load(folder)
         self.failed = read_failed(folder)
-        unnamed = set(self.model.table.topology.phones.tolist()) - self.lang.id2phone.keys()
+        unnamed = set(self.model.table.topology.phones.tolist()) - (self.lang.id2phone.keys() - set(self.lang.disambig))
         if unnamed:
             raise RecipeError("alignment and lang directory have different phones", file=self.folder / "final.mdl",
                               id=f"phone {min(unnamed)}", expected=f"the phones of {self.lang.path('phones.txt')}",

@@ -28,7 +28,7 @@ def show(utterance: AlignedUtterance, width: int, frame_shift: float = FRAME_SHI
     names = max([5, *(columns(span.name) for span in utterance.phones)])
     head = f"{'start':>8} {'dur':>6} {'fr':>4}  {padded('word', cells)} {padded('phone', names)}  "
     room = max(width - len(head), NARROWEST)
-    lines += ["", head + "HMM state of each frame"]
+    lines += ["", head + "HMM state, by frame"]
     states = utterance.source.model.hmm_state[utterance.alignment].tolist()
     for name, start, length in utterance.phones:
         strip = "".join(symbol(state) for state in states[start:start + length])
