@@ -180,8 +180,8 @@ def report(stats: AlignmentStats, limits: Limits, frame_shift: float = FRAME_SHI
         lines += textwrap.wrap(remark, 80, initial_indent="  * ", subsequent_indent="    ")
     share = 100 / max(stats.frames, 1)
     ends = 100 / max(stats.utts, 1)
-    lines += ["", f"Silence: {share * (stats.edge_silence + stats.inner_silence):.1f} % of the frames, "
-              f"{share * stats.edge_silence:.1f} % at the ends of utterances, {share * stats.inner_silence:.1f} % between words",
+    lines += ["", f"Silence: {share * (stats.edge_silence + stats.inner_silence):.1f} % of the frames: "
+              f"{share * stats.edge_silence:.1f} % at the ends of utterances, {share * stats.inner_silence:.1f} % inside",
               f"Utterances that begin with silence: {100 - ends * stats.bare_begins:.1f} %, that end with it: "
               f"{100 - ends * stats.bare_ends:.1f} %", "",
               "Durations by place in the utterance: median and 95 % quantile, in frames", ""]
