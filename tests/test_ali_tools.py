@@ -253,7 +253,9 @@ def test_moved_boundaries_and_lost_utterances_are_counted(place, run):
     assert "phone starts moved > 1 frame       15.4 %  (2 of 13)" in text
     assert "c1-B_0060, in A: lost its way" in text and "c1-A_0100   13.3 %  (8 of 60)" in text
     three = plant("pass3", {"c1-B_0060": "c 12 d 6"})
-    assert compare.compare(folder / "ali", three).moved == {0: 15, 3: 1}
+    result = compare.compare(folder / "ali", three)
+    # Frames 7 to 11 of 'c 9 d 9' are c1 c2 d0 d0 d0, those of 'c 12 d 6' c0 c0 c0 c1 c2.
+    assert result.moved == {0: 15, 3: 1} and (result.changed_pdfs, result.changed_phones) == (5, 3)
 
 
 def test_alignments_of_different_trees_compare_by_phones(place):
