@@ -320,7 +320,7 @@ def experiment(place, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name, expected", [
-    ("mono", "GMM: 22 pdfs, 22 Gaussians, CMN + deltas (39), log-likelihood -88.25, 2 failed"),
+    ("mono", "GMM: 22 pdfs, 22 Gaussians, CMN + deltas (39), log-likelihood -88.25 per frame, 2 failed"),
     ("bare", "transition model: 22 pdfs, 60 transition-ids"),
     ("cnn", "CNN: 1000 parameters, 22 classes, FER 43.21 %, best epoch 3 of 5"),
     ("dnn", "DNN: 500 parameters, 22 classes, FER not evaluated, best epoch 3 of 5"),

@@ -106,15 +106,15 @@ def hmm(folder: Path) -> str:
     transitions, gaussians = read_model(folder / "final.mdl")
     summary = folder / "log" / "summary.txt"
     log = summary.read_text(encoding="utf-8") if summary.exists() else ""
-    loglikes = re.findall(r"log-likelihood (-?[\d.]+) per frame", log)
+    loglikes = [f"log-likelihood {float(value):.2f} per frame" for value in re.findall(r"log-likelihood (-?[\d.]+) per frame", log)]
     failed = re.findall(r"(\d+) utterances failed", log)
     pdfs = f"{transitions.num_pdfs} pdfs"
     if (folder / "num_jobs").exists() and "iteration" not in log:
-        return join("alignment", *aligned(folder), pdfs, f"log-likelihood {loglikes[-1]}" if loglikes else "")
+        return join("alignment", *aligned(folder), pdfs, *loglikes[-1:])
     if gaussians is None:
         return join("transition model", pdfs, f"{transitions.num_ids} transition-ids")
     return join("GMM", pdfs, f"{gaussians.num_gauss} Gaussians", features(folder, FeatureOptions.read(folder), gaussians.dim),
-                f"log-likelihood {loglikes[-1]}" if loglikes else "", f"{failed[-1]} failed" if failed else "")
+                *loglikes[-1:], *(f"{count} failed" for count in failed[-1:]))
 
 
 def aligned(folder: Path) -> list[str]:
