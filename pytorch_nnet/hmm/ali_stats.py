@@ -47,7 +47,7 @@ class Durations:
         return sum(length * count for length, count in self.frames.items())
 
     def quantile(self, share: float) -> int:
-        """The shortest duration that at least this share of the segments do not exceed, in frames; 0 without segments."""
+        """The shortest duration, in frames, that at least this share of the segments do not exceed; 0 without any."""
         seen, needed = 0, share * self.count
         for length in sorted(self.frames):
             seen += self.frames[length]
@@ -63,9 +63,9 @@ class Durations:
 class AlignmentStats:
     """Numbers of one alignment directory.
 
-    durations: by (phone, place). edge_silence, inner_silence: frames of silence phones before the first or after the last speech
-    phone, and between. bare_begins, bare_ends: utterances whose first (last) phone is speech. spoken: phones of all pronunciations
-    of the words in the transcripts.
+    durations: by (phone, place). edge_silence, inner_silence: frames of silence phones before the first or after the
+    last speech phone, and between. bare_begins, bare_ends: utterances whose first (last) phone is speech. spoken:
+    phones of all pronunciations of the words in the transcripts.
     """
 
     name: str
@@ -84,7 +84,8 @@ class AlignmentStats:
 
     def of(self, *phones: str, places=PLACES) -> Durations:
         """Durations of several phones in several places together."""
-        return sum((self.durations.get((phone, place), Durations()) for phone in phones for place in places), Durations())
+        parts = (self.durations.get((phone, place), Durations()) for phone in phones for place in places)
+        return sum(parts, Durations())
 
 
 def alignment_stats(data: str, lang: str, ali_dir: str) -> AlignmentStats:
@@ -95,8 +96,10 @@ def alignment_stats(data: str, lang: str, ali_dir: str) -> AlignmentStats:
                            speech_phones=[names[phone] for phone in source.lang.nonsilence_phones])
     stats.shortest = {names[phone]: shortest_path(topology.states(phone)) for phone in topology.phones.tolist()}
     stats.failed.update(source.failed.get(utt, "no reason given") for utt in source.unaligned())
-    used = {word if word in source.pronunciations else source.oov for words in source.data.text.values() for word in words}
-    stats.spoken = {names[phone] for word in used for phones in source.pronunciations[word] for phone in phones}
+    words = {word for transcript in source.data.text.values() for word in transcript}
+    unknown = source.pronunciations[source.oov]
+    stats.spoken = {names[phone] for word in words for phones in source.pronunciations.get(word, unknown)
+                    for phone in phones}
     stats.spoken.add(names[source.lang.optional_silence])
     counts: dict[tuple[int, str], Counter] = {}
     for utterance in source:
@@ -134,32 +137,36 @@ def remarks(stats: AlignmentStats, limits: Limits) -> list[str]:
     found = []
     silence = 100 * (stats.edge_silence + stats.inner_silence) / max(stats.frames, 1)
     if silence > limits.max_silence:
-        found.append(f"{silence:.1f} % of the frames are silence (more than {limits.max_silence:g} %): segments with long pauses, "
-                     "or words aligned too tightly.")
+        found.append(f"{silence:.1f} % of the frames are silence (more than {limits.max_silence:g} %): segments with "
+                     "long pauses, or words aligned too tightly.")
     if silence < limits.min_silence:
-        found.append(f"{silence:.1f} % of the frames are silence (less than {limits.min_silence:g} %): segments cut into the "
-                     "words, or phones that have swallowed the silence.")
+        found.append(f"{silence:.1f} % of the frames are silence (less than {limits.min_silence:g} %): segments cut "
+                     "into the words, or phones that have swallowed the silence.")
     for count, what in ((stats.bare_begins, "begin"), (stats.bare_ends, "end")):
         share = 100 * count / max(stats.utts, 1)
         if share > limits.max_bare:
-            found.append(f"{share:.1f} % of the utterances {what} without silence (more than {limits.max_bare:g} %): segments cut "
-                         "too tightly.")
+            found.append(f"{share:.1f} % of the utterances {what} without silence (more than {limits.max_bare:g} %): "
+                         "segments cut too tightly.")
     tried = stats.utts + stats.failed.total()
     if stats.failed.total() > limits.max_failed / 100 * tried:
-        found.append(f"{stats.failed.total()} of {tried} utterances have no alignment (more than {limits.max_failed:g} %).")
+        found.append(f"{stats.failed.total()} of {tried} utterances have no alignment (more than "
+                     f"{limits.max_failed:g} %).")
     phones = stats.silence_phones + stats.speech_phones
     whole = {phone: stats.of(phone) for phone in phones}
     judged = [phone for phone in phones if whole[phone].count >= limits.min_count]
     hasty = [phone for phone in judged if whole[phone].quantile(0.5) <= stats.shortest.get(phone, 0)]
     if hasty:
-        found.append(f"Half of all segments of {listed(hasty)} are as short as the HMM allows: squeezed in where the speaker does not "
-                     "say them, or too many states.")
-    slow = [phone for phone in judged if phone in stats.speech_phones and whole[phone].quantile(0.5) > limits.max_median]
+        found.append(f"Half of all segments of {listed(hasty)} are as short as the HMM allows: squeezed in where the "
+                     "speaker does not say them, or too many states.")
+    slow = [phone for phone in judged
+            if phone in stats.speech_phones and whole[phone].quantile(0.5) > limits.max_median]
     if slow:
-        found.append(f"The median of {listed(slow)} is above {limits.max_median} frames: speech phones that model silence or noise.")
+        found.append(f"The median of {listed(slow)} is above {limits.max_median} frames: speech phones that model "
+                     "silence or noise.")
     unseen = [phone for phone in phones if not whole[phone].count]
-    for group, why in (([phone for phone in unseen if phone in stats.spoken], "although a word of the transcripts may have it"),
-                       ([phone for phone in unseen if phone not in stats.spoken], "as no word of the transcripts has it")):
+    for spoken, why in ((True, "although a word of the transcripts may have it"),
+                        (False, "as no word of the transcripts has it")):
+        group = [phone for phone in unseen if (phone in stats.spoken) == spoken]
         if group:
             found.append(f"Never seen, {why}: {listed(group)}.")
     return found
@@ -172,7 +179,8 @@ def listed(names: list[str]) -> str:
 def report(stats: AlignmentStats, limits: Limits, frame_shift: float = FRAME_SHIFT) -> str:
     """The whole analysis as text of at most 80 columns, remarks first."""
     minutes = stats.frames * frame_shift / 60
-    lines = [f"{stats.name}: {stats.utts} utterances, {stats.frames} frames ({minutes:.1f} min), {stats.failed.total()} failed"]
+    lines = [f"{stats.name}: {stats.utts} utterances, {stats.frames} frames ({minutes:.1f} min), "
+             f"{stats.failed.total()} failed"]
     lines += [f"  failed: {count} x {reason}" for reason, count in stats.failed.most_common()]
     found = remarks(stats, limits)
     lines += ["", "Odd:" if found else "Nothing odd."]
@@ -181,7 +189,8 @@ def report(stats: AlignmentStats, limits: Limits, frame_shift: float = FRAME_SHI
     share = 100 / max(stats.frames, 1)
     ends = 100 / max(stats.utts, 1)
     lines += ["", f"Silence: {share * (stats.edge_silence + stats.inner_silence):.1f} % of the frames: "
-              f"{share * stats.edge_silence:.1f} % at the ends of utterances, {share * stats.inner_silence:.1f} % inside",
+              f"{share * stats.edge_silence:.1f} % at the ends of utterances, "
+              f"{share * stats.inner_silence:.1f} % inside",
               f"Utterances that begin with silence: {100 - ends * stats.bare_begins:.1f} %, that end with it: "
               f"{100 - ends * stats.bare_ends:.1f} %", "",
               "Durations by place in the utterance: median and 95 % quantile, in frames", ""]
@@ -202,8 +211,8 @@ def table(stats: AlignmentStats) -> list[str]:
         cells = []
         for place in PLACES:
             durations = stats.of(*members, places=(place,))
-            cells.append(f"{durations.count:8d}{durations.quantile(0.5):7d}{durations.quantile(0.95):5d}" if durations.count
-                         else f"{'.':>8}{'.':>7}{'.':>5}")
+            numbers = durations.count, durations.quantile(0.5), durations.quantile(0.95)
+            cells += [f"{number if durations.count else '.':>{size}}" for number, size in zip(numbers, (8, 7, 5))]
         lines.append(f"{name:<{width}} {100 * stats.of(*members).total / max(stats.frames, 1):8.1f}" + "".join(cells))
         if name == "speech":
             lines.append("")

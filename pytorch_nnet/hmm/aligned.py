@@ -1,4 +1,4 @@
-"""Utterances of an alignment directory with their phones, words and places in the recordings: what exports and views are made of."""
+"""Utterances of an alignment directory with their phones, words and places in the recordings, for exports and views."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Span(NamedTuple):
 class AlignedUtterance:
     """One utterance; `phones` and `words` are spans in order of time. Optional silence is a phone but no word.
 
-    alignment: transition-ids (T,). recording: its id in wav.scp. file, channel: as CTM names them. begin: seconds from the start
-    of the recording to frame 0.
+    alignment: transition-ids (T,). recording: its id in wav.scp. file, channel: as CTM names them. begin: seconds from
+    the start of the recording to frame 0.
     """
 
     utt: str
@@ -56,12 +56,12 @@ class AlignedUtterance:
         """Words of the transcript; the lang directory's word for unknown ones in place of those the lexicon lacks."""
         source = self.source
         known = [word if word in source.pronunciations else source.oov for word in source.data.text[self.utt]]
-        return [Span(*item) for item in word_segments(self.segments, known, source.pronunciations, source.lang.optional_silence,
-                                                      self.utt)]
+        found = word_segments(self.segments, known, source.pronunciations, source.lang.optional_silence, self.utt)
+        return [Span(*item) for item in found]
 
 
 class AlignmentDir:
-    """An alignment directory with the data and lang directories it was made from; iterates over its utterances in C order.
+    """An alignment directory with the data and lang directories it was made from; iterates over utterances in C order.
 
     failed: reason by utterance that has no alignment, as far as the directory tells.
     """
@@ -78,9 +78,9 @@ class AlignmentDir:
                               found=f"{len(unnamed)} others", next="name the lang directory the model was trained with")
         unknown = self.alignments.keys() - self.data.utt2spk.keys()
         if unknown:
-            raise RecipeError("alignment of an utterance that the data directory lacks", file=self.folder, id=min(unknown),
-                              expected=f"utterances of {self.data.path}", found=f"{len(unknown)} others",
-                              next="name the data directory that was aligned")
+            raise RecipeError("alignment of an utterance that the data directory lacks", file=self.folder,
+                              id=min(unknown), expected=f"utterances of {self.data.path}",
+                              found=f"{len(unknown)} others", next="name the data directory that was aligned")
 
     @cached_property
     def pronunciations(self) -> dict[str, list[tuple[int, ...]]]:
@@ -110,8 +110,9 @@ class AlignmentDir:
 
     def missing(self, utt: str) -> RecipeError:
         if utt in self.data.utt2spk:
+            reason = self.failed.get(utt, "none, and no reason in 'failed': was another data directory aligned?")
             return RecipeError("utterance without an alignment", file=self.folder, id=utt, expected="one in ali.JOB.gz",
-                               found=self.failed.get(utt, "none, and no reason in 'failed': was it aligned from another directory?"))
+                               found=reason)
         near = difflib.get_close_matches(utt, self.data.utts, n=3)
         return RecipeError("no such utterance", file=self.data.path / "utt2spk", id=utt,
                            expected=f"did you mean {' or '.join(near)}?" if near else

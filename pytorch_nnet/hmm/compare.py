@@ -1,4 +1,4 @@
-"""What a realignment changed: labels of frames, starts of phones, utterances that fail in one of two alignment directories."""
+"""What a realignment changed: labels of frames, starts of phones, utterances that fail in one of two directories."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ LISTED = 10
 
 @dataclass
 class Comparison:
-    """Counts over the utterances that both directories have; only_a, only_b: utterances in one, with the other's reason.
+    """Counts over the utterances that both directories have; only_a, only_b: those in one, with the other's reason.
 
-    changed_pdfs: None where the trees differ, as pdfs of different trees mean different things. matched: phones in both sequences
-    of an utterance; extra_a, extra_b: phones in one of them (optional silence, another pronunciation). moved: matched phones whose
-    start moved by a number of frames. worst: frames with another phone and all frames, by utterance.
+    changed_pdfs: None where the trees differ, as pdfs of different trees mean different things. matched: phones in both
+    sequences of an utterance; extra_a, extra_b: phones in one of them (optional silence, another pronunciation). moved:
+    matched phones by the frames that their start moved. worst: frames with another phone and all frames, by utterance.
     """
 
     a: str
@@ -58,8 +58,9 @@ def compare(folder_a: str, folder_b: str) -> Comparison:
     phones = [set(model.table.topology.phones.tolist()) for model in models]
     if phones[0] != phones[1]:
         raise RecipeError("alignments over different phones", file=folder_b, id=f"phone {min(phones[0] ^ phones[1])}",
-                          expected=f"the {len(phones[0])} phones of {folder_a}", found=f"{len(phones[1])} phones, "
-                          f"{len(phones[0] ^ phones[1])} of either on one side only", next="compare alignments of one lang directory")
+                          expected=f"the {len(phones[0])} phones of {folder_a}",
+                          found=f"{len(phones[1])} phones, {len(phones[0] ^ phones[1])} of either on one side only",
+                          next="compare alignments of one lang directory")
     result = Comparison(str(folder_a), str(folder_b))
     if not same_pdfs(*models):
         result.changed_pdfs = None
@@ -67,14 +68,15 @@ def compare(folder_a: str, folder_b: str) -> Comparison:
     for utt in sorted(alignments[0].keys() & alignments[1].keys(), key=str.encode):
         one, two = alignments[0][utt], alignments[1][utt]
         if len(one) != len(two):
-            raise RecipeError("alignments of different lengths", file=folder_b, id=utt, expected=f"{len(one)} frames as in {folder_a}",
-                              found=f"{len(two)} frames", next="compare alignments of the same features")
+            raise RecipeError("alignments of different lengths", file=folder_b, id=utt,
+                              expected=f"{len(one)} frames as in {folder_a}", found=f"{len(two)} frames",
+                              next="compare alignments of the same features")
         add_utterance(result, utt, phone_segments(one, models[0].table, utt), phone_segments(two, models[1].table, utt))
         if result.changed_pdfs is not None:
             result.changed_pdfs += int(np.count_nonzero(models[0].pdf_of[one] != models[1].pdf_of[two]))
     if not result.utts:
-        raise RecipeError("nothing to compare", file=folder_b, expected=f"utterances of {folder_a}", found="none of them",
-                          next="compare alignments of the same data directory")
+        raise RecipeError("nothing to compare", file=folder_b, expected=f"utterances of {folder_a}",
+                          found="none of them", next="compare alignments of the same data directory")
     return result
 
 
@@ -123,7 +125,8 @@ def report(result: Comparison, worst: int) -> str:
          share(result.changed_pdfs, result.frames))
     line("frames with another phone", share(result.changed_phones, result.frames))
     for frames in SHIFTS:
-        line(f"phone starts moved > {frames} frame{'s' * (frames > 1)}", share(result.moved_beyond(frames), result.matched))
+        plural = "s" if frames > 1 else ""
+        line(f"phone starts moved > {frames} frame{plural}", share(result.moved_beyond(frames), result.matched))
     for name, extra in (("A", result.extra_a), ("B", result.extra_b)):
         line(f"phones only in {name}", share(extra, result.matched + extra))
     for name, other, missing in (("A", "B", result.only_a), ("B", "A", result.only_b)):

@@ -14,7 +14,7 @@ NARROWEST = 20  # columns for the states, however narrow the terminal
 
 
 def show(utterance: AlignedUtterance, width: int, frame_shift: float = FRAME_SHIFT) -> str:
-    """The transcript, then a line a phone: start in the recording, duration, frames, word, phone and the state of each frame.
+    """The transcript, then a line a phone: start in the recording, duration, frames, word, phone, state of each frame.
 
     width: columns of the terminal. A word is cut at a third of it, as the transcript above has it whole.
     """

@@ -1,4 +1,4 @@
-"""Praat's TextGrid (long text form): tiers of words and phones with their times (Praat manual, "TextGrid file formats")."""
+"""Praat's TextGrid (long text form): tiers of words and phones with times (Praat manual, "TextGrid file formats")."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def write_textgrids(data: str, lang: str, ali_dir: str, out: str, *, per_utteran
                     frame_shift: float = FRAME_SHIFT) -> tuple[int, list[str]]:
     """Publishes <out>/<recording or utterance>.TextGrid files.
 
-    Times count from the start of the recording, or of the utterance. A grid ends with the last segment of its recording, since the
-    audio itself is not read; without `segments` it ends with the last frame.
+    Times count from the start of the recording, or of the utterance. A grid ends with its recording's last
+    segment, since the audio itself is not read; without `segments` it ends with the last frame.
 
     Returns:
       The number of files, and the utterances without an alignment, whose time is left empty.
@@ -46,7 +46,8 @@ def write_textgrids(data: str, lang: str, ali_dir: str, out: str, *, per_utteran
         limits[name] = max(limits.get(name, 0.0), segment.end)
     for name, utterances in groups.items():
         if "/" in name:
-            raise RecipeError("an id that cannot name a file", file=source.data.path, id=name, expected="no '/'", found=name)
+            raise RecipeError("an id that cannot name a file", file=source.data.path, id=name, expected="no '/'",
+                              found=name)
         origin = utterances[0].begin if per_utterance else 0.0
         end = max(limits.get(name, 0.0), *(end_of(item, frame_shift) for item in utterances)) - origin
         with publish(Path(out) / f"{name}.TextGrid") as file:
@@ -99,11 +100,12 @@ def filled(spans: Sequence[Interval], end: float) -> list[Interval]:
 
 def grid_text(grid: Sequence[Tier], end: float) -> str:
     """The file's text; a quotation mark in a label is doubled."""
-    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {seconds(end)}", "tiers? <exists>",
-             f"size = {len(grid)}", "item []:"]
+    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {seconds(end)}",
+             "tiers? <exists>", f"size = {len(grid)}", "item []:"]
     for number, tier in enumerate(grid, 1):
-        lines += [f"    item [{number}]:", '        class = "IntervalTier"', f"        name = {quoted(tier.name)}", "        xmin = 0",
-                  f"        xmax = {seconds(end)}", f"        intervals: size = {len(tier.intervals)}"]
+        lines += [f"    item [{number}]:", '        class = "IntervalTier"', f"        name = {quoted(tier.name)}",
+                  "        xmin = 0", f"        xmax = {seconds(end)}",
+                  f"        intervals: size = {len(tier.intervals)}"]
         for index, interval in enumerate(tier.intervals, 1):
             lines += [f"        intervals [{index}]:", f"            xmin = {seconds(interval.start)}",
                       f"            xmax = {seconds(interval.end)}", f"            text = {quoted(interval.text)}"]

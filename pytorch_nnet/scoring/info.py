@@ -12,10 +12,11 @@ from typing import Callable
 
 from ..io.errors import RecipeError
 from ..io.options import load_config
-from .results import count_parameters, read_json
+from .results import count_parameters, read_fer, read_json
 from .tune import choose, read_sweep
 
-KINDS = "final.mdl, num_jobs with ali.1.gz, model.safetensors, ensemble.yaml, HCLG.fst, meta.json of a store, lat.1.npz or wer_*"
+KINDS = ("final.mdl, num_jobs with ali.1.gz, model.safetensors, ensemble.yaml, HCLG.fst, meta.json of a store, "
+         "lat.1.npz or wer_*")
 
 
 def describe(folder) -> str:
@@ -26,7 +27,8 @@ def describe(folder) -> str:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise RecipeError("not a directory", file=folder, expected="one of a model, alignment, graph, store or decoding",
+        raise RecipeError("not a directory", file=folder,
+                          expected="one of a model, alignment, graph, store or decoding",
                           found="a file" if folder.exists() else "nothing")
     for files, describer in DESCRIBERS:
         if any(any(folder.glob(name)) for name in files):
@@ -34,8 +36,8 @@ def describe(folder) -> str:
                 return describer(folder)
             except (KeyError, ValueError) as error:
                 raise RecipeError("a file of the directory is damaged, or lacks an entry", file=folder,
-                                  expected="what the step that made it writes", found=f"{type(error).__name__}: {error}",
-                                  next="make it again") from None
+                                  expected="what the step that made it writes",
+                                  found=f"{type(error).__name__}: {error}", next="make it again") from None
     found = sorted(path.name for path in folder.iterdir())
     raise RecipeError("a directory of unknown kind", file=folder, expected=f"one with {KINDS}",
                       found=", ".join(found[:5]) + (", ..." if len(found) > 5 else "") or "nothing in it")
@@ -69,21 +71,22 @@ def graph(folder: Path) -> str:
 
         fst = read_fst(folder / "HCLG.fst")
         states, arcs = str(fst.num_states), str(len(fst.arcs))
-    pdfs = folder / "num_pdfs"
-    return join("graph", f"{states} states", f"{arcs} arcs", f"{pdfs.read_text().strip()} pdfs" if pdfs.exists() else "")
+    pdfs = f"{(folder / 'num_pdfs').read_text().strip()} pdfs" if (folder / "num_pdfs").exists() else ""
+    return join("graph", f"{states} states", f"{arcs} arcs", pdfs)
 
 
 def store(folder: Path) -> str:
     meta = read_json(folder / "meta.json")
     kind = re.fullmatch(r"pytorch_nnet (frame|soft-label) store \d+", str(meta.get("format")))
     if not kind:
-        raise RecipeError("meta.json of an unknown kind", file=folder / "meta.json", expected="a frame store or a soft-label store",
-                          found=meta.get("format"))
+        raise RecipeError("meta.json of an unknown kind", file=folder / "meta.json",
+                          expected="a frame store or a soft-label store", found=meta.get("format"))
     counts = (f"{meta['num_frames']} frames", f"{meta['num_classes']} classes")
     if kind[1] == "frame":
         return join("frame store", f"{meta['num_utts']} utterances", *counts, f"{meta['dim']} dimensions")
+    teachers = " + ".join(teacher["name"] for teacher in meta["teachers"])
     return join("soft labels", *counts, f"at most {meta['max_classes']} a frame, {meta['classes_kept']:.1f} on average",
-                f"mass {100 * meta['mass_kept']:.2f} %", "by " + " + ".join(teacher["name"] for teacher in meta["teachers"]))
+                f"mass {100 * meta['mass_kept']:.2f} %", f"by {teachers}")
 
 
 def decoding(folder: Path) -> str:
@@ -106,15 +109,17 @@ def hmm(folder: Path) -> str:
     transitions, gaussians = read_model(folder / "final.mdl")
     summary = folder / "log" / "summary.txt"
     log = summary.read_text(encoding="utf-8") if summary.exists() else ""
-    loglikes = [f"log-likelihood {float(value):.2f} per frame" for value in re.findall(r"log-likelihood (-?[\d.]+) per frame", log)]
+    loglikes = [f"log-likelihood {float(value):.2f} per frame"
+                for value in re.findall(r"log-likelihood (-?[\d.]+) per frame", log)]
     failed = re.findall(r"(\d+) utterances failed", log)
     pdfs = f"{transitions.num_pdfs} pdfs"
     if (folder / "num_jobs").exists() and "iteration" not in log:
         return join("alignment", *aligned(folder), pdfs, *loglikes[-1:])
     if gaussians is None:
         return join("transition model", pdfs, f"{transitions.num_ids} transition-ids")
-    return join("GMM", pdfs, f"{gaussians.num_gauss} Gaussians", features(folder, FeatureOptions.read(folder), gaussians.dim),
-                *loglikes[-1:], *(f"{count} failed" for count in failed[-1:]))
+    return join("GMM", pdfs, f"{gaussians.num_gauss} Gaussians",
+                features(folder, FeatureOptions.read(folder), gaussians.dim), *loglikes[-1:],
+                *(f"{count} failed" for count in failed[-1:]))
 
 
 def aligned(folder: Path) -> list[str]:
@@ -150,7 +155,8 @@ def parameters(folder: Path) -> str:
 
 
 def errors(folder: Path) -> str:
-    return f"FER {100 * read_json(folder / 'eval.json')['fer']:.2f} %" if (folder / "eval.json").exists() else "FER not evaluated"
+    fer = read_fer(folder, [])
+    return "FER not evaluated" if fer is None else f"FER {fer:.2f} %"
 
 
 def join(*parts: str) -> str:
