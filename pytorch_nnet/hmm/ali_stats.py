@@ -125,11 +125,12 @@ def alignment_stats(data: str, lang: str, ali_dir: str) -> AlignmentStats:
 
 def shortest_path(states: list[HmmState]) -> int:
     """Frames of the fastest way through an HMM, from state 0 to the final one."""
-    reached, frames = {0}, 0
-    while len(states) - 1 not in reached:
+    reached, final = {0}, len(states) - 1
+    for frames in range(1, final):
         reached = {target for state in reached for target, _ in states[state].transitions}
-        frames += 1
-    return frames
+        if final in reached:
+            return frames
+    return final  # no way is shorter than through all states
 
 
 def remarks(stats: AlignmentStats, limits: Limits) -> list[str]:
