@@ -9,14 +9,14 @@ import pytest
 from pytorch_nnet.corpus.datadir import DataDir, Segment
 from pytorch_nnet.hmm import ali_stats, compare, gmm
 from pytorch_nnet.hmm.aligned import AlignmentDir
-from pytorch_nnet.hmm.model import AcousticModel
+from pytorch_nnet.hmm.model import AcousticModel, FeatureOptions
 from pytorch_nnet.hmm.show import columns, padded, show
 from pytorch_nnet.hmm.topology import read_topology
 from pytorch_nnet.io.archives import write_ali
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.kaldi_tree import Tree, monophone_tree
 from pytorch_nnet.lang.lang_dir import LangDir
-from pytorch_nnet.scoring.info import describe
+from pytorch_nnet.scoring.info import describe, features
 from pytorch_nnet.scoring.wer import Counts, write_wer
 from toy_hmm import WORDS, make_lang
 
@@ -341,6 +341,16 @@ def experiment(place, tmp_path_factory):
     ("decode", "decoding: WER 10.00 %, 1 ins, 1 del, 2 sub, 40 words, LMWT 9, WIP 0.5, 1 failed")])
 def test_each_kind_of_directory_has_its_line(experiment, name, expected):
     assert describe(experiment / name) == expected
+
+
+@pytest.mark.parametrize("files, options, expected", [
+    ((), FeatureOptions(norm_means=False, deltas=False), "unnormalised (40)"),
+    ((), FeatureOptions(norm_vars=True), "CMVN + deltas (40)"),
+    (("final.mat", "trans.1"), FeatureOptions(), "CMN + LDA+MLLT + fMLLR (40)")])
+def test_the_feature_pipeline_is_read_off_the_files(tmp_path, files, options, expected):
+    for name in files:
+        (tmp_path / name).write_bytes(b"x")
+    assert features(tmp_path, options, 40) == expected
 
 
 def test_an_alignment_directory_has_its_line(place):
