@@ -118,7 +118,7 @@ def test_model_with_another_tree_is_refused(tmp_path):
 
 @pytest.mark.parametrize("old, new, message", [
     ("<Transition> 0 0.75 <Transition> 1 0.25", "<Transition> 0 0.75 <Transition> 1 0.5", "bad state"),
-    ("</Topology>", "", "broken topology"), ("<State> 1", "<State> 7", "broken topology")])
+    ("</Topology>", "", "not the Kaldi file"), ("<State> 1", "<State> 7", "not the Kaldi file")])
 def test_broken_topology_is_refused(tmp_path, old, new, message):
     path = make_lang(tmp_path) / "topo"
     path.write_text(path.read_text().replace(old, new, 1))

@@ -16,10 +16,11 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from ..io.errors import RecipeError
+from ..io.errors import RecipeError, require_file
 from ..io.options import option
 from ..io.publish import publish_folder
 from .k2_graph import K2Graph
@@ -58,16 +59,58 @@ def make_graph(lang_dir, model_dir, graph_dir, options: GraphOptions) -> None:
     hclg = builder.build(lexicon, grammar)
     with publish_folder(graph_dir) as folder:
         hclg.write(str(folder / "HCLG.fst"))
-        graph = K2Graph.from_hclg(read_fst(folder / "HCLG.fst"), model.pdf_of, model.num_pdfs)
-        builder.record("k2 form", graph.num_states, len(graph.arcs))
-        graph.save(folder / "graph.npz")
-        np.save(folder / "pdf_of.npy", np.asarray(model.pdf_of, np.int32))
-        for name in ("words.txt", "phones.txt"):
-            shutil.copyfile(lang.path(name), folder / name)
-        (folder / "num_pdfs").write_text(f"{model.num_pdfs}\n")
-        (folder / "sizes.tsv").write_text(
-            "".join(f"{name}\t{states}\t{arcs}\n" for name, states, arcs in builder.sizes)
-        )
+        complete(folder, model, lang.path("words.txt"), lang.path("phones.txt"), builder.sizes)
+
+
+def import_graph(source, lang_dir, model_dir, graph_dir) -> None:
+    """Publishes a graph directory, as `make_graph` does, from one of Kaldi's: its HCLG.fst unchanged, and the k2 form.
+
+    Args:
+      source: Kaldi's graph directory: HCLG.fst (vector or const), words.txt; phones.txt and num_pdfs are checked if they are
+        there.
+      model_dir: the model whose transition-ids are the graph's labels.
+    Raises:
+      RecipeError: a graph of another model, or whose words are not those of its words.txt.
+    """
+    from ..hmm.kaldi_checks import check_symbols
+    from ..hmm.model import AcousticModel
+    from ..lang.lang_dir import LangDir, read_symbols
+
+    source, lang, model = Path(source), LangDir(lang_dir), AcousticModel.load(model_dir)
+    next = "name the graph that was made with this model (Kaldi: utils/mkgraph.sh <lang> <exp> <graph>)"
+    hclg = read_fst(require_file(source / "HCLG.fst", next=next))
+    words = source / "words.txt"
+    known = max(read_symbols(words).values())
+    if len(hclg.arcs) and hclg.arcs["olabel"].max() > known:
+        raise RecipeError("graph and its words disagree", file=source / "HCLG.fst", found=int(hclg.arcs["olabel"].max()),
+                          expected=f"word-ids up to {known} as in {words}", next=next)
+    phones = source / "phones.txt"
+    if phones.exists():
+        check_symbols(phones, lang)
+    counted = source / "num_pdfs"
+    if counted.exists() and counted.read_text().split() != [str(model.num_pdfs)]:
+        raise RecipeError("graph and model disagree", file=counted, expected=f"{model.num_pdfs} pdfs of {model_dir}",
+                          found=counted.read_text().strip(), next=next)
+    if len(hclg.arcs) and hclg.arcs["ilabel"].max() > model.table.num_ids:
+        raise RecipeError("graph and model disagree", file=source / "HCLG.fst", found=int(hclg.arcs["ilabel"].max()),
+                          expected=f"transition-ids up to {model.table.num_ids} of {model_dir}", next=next)
+    with publish_folder(graph_dir) as folder:
+        shutil.copyfile(source / "HCLG.fst", folder / "HCLG.fst")
+        sizes = [("HCLG", hclg.num_states, len(hclg.arcs))]
+        complete(folder, model, words, phones if phones.exists() else lang.path("phones.txt"), sizes)
+
+
+def complete(folder: Path, model, words, phones, sizes: list[tuple[str, int, int]]) -> None:
+    """Adds to a folder with HCLG.fst everything else that belongs to a graph directory."""
+    graph = K2Graph.from_hclg(read_fst(folder / "HCLG.fst"), model.pdf_of, model.num_pdfs)
+    graph.save(folder / "graph.npz")
+    np.save(folder / "pdf_of.npy", np.asarray(model.pdf_of, np.int32))
+    shutil.copyfile(words, folder / "words.txt")
+    shutil.copyfile(phones, folder / "phones.txt")
+    (folder / "num_pdfs").write_text(f"{model.num_pdfs}\n")
+    sizes = [*sizes, ("k2 form", graph.num_states, len(graph.arcs))]
+    (folder / "sizes.tsv").write_text("".join(f"{name}\t{states}\t{arcs}\n" for name, states, arcs in sizes))
+    print(f"k2 form: {graph.num_states} states, {len(graph.arcs)} arcs", file=sys.stderr, flush=True)
 
 
 def check_phones(lang, modelled: set[int], model_dir) -> None:
@@ -164,7 +207,10 @@ class GraphBuilder:
         """Records and prints the size of one transducer; refuses an empty one, which every later step would hide."""
         states = fst.num_states
         arcs = sum(fst.num_arcs(state) for state in range(states))
-        self.record(name, states, arcs)
+        now = time.monotonic()
+        print(f"{name}: {states} states, {arcs} arcs ({now - self.clock:.1f} s)", file=sys.stderr, flush=True)
+        self.clock = now
+        self.sizes.append((name, states, arcs))
         if fst.start < 0 or states == 0:
             raise RecipeError(
                 "empty transducer while building the graph",
@@ -172,12 +218,6 @@ class GraphBuilder:
                 expected="at least one path",
                 next="check that G.fst and L_disambig.fst use the same words.txt (utils/validate_lang)",
             )
-
-    def record(self, name: str, states: int, arcs: int) -> None:
-        now = time.monotonic()
-        print(f"{name}: {states} states, {arcs} arcs ({now - self.clock:.1f} s)", file=sys.stderr, flush=True)
-        self.clock = now
-        self.sizes.append((name, states, arcs))
 
 
 def erase_input_labels(fst, labels: list[int]):

@@ -1,10 +1,12 @@
-"""OpenFst 'vector' transducers as numpy arrays: reads and writes the binary file without an FST library.
+"""OpenFst transducers as numpy arrays: reads and writes the binary files of L.fst and HCLG.fst without an FST library.
 
-Layout (little-endian; OpenFst fst.h FstHeader and vector-fst.h):
-    int32 2125659606; string "vector"; string "standard" (each int32 length, bytes); int32 version 2; int32 flags;
-    uint64 properties; int64 start; int64 states; int64 arcs
-    then per state: float32 final cost (+inf: not final); int64 n; n records of (int32 ilabel, int32 olabel, float32
-    cost, int32 next)
+Header (little-endian; OpenFst fst.h, FstHeader):
+    int32 2125659606; string type ("vector" or "const"); string arcs ("standard") (each int32 length, bytes); int32 version;
+    int32 flags; uint64 properties; int64 start; int64 states; int64 arcs
+A vector FST (vector-fst.h) has then, per state: float32 final cost (+inf: not final); int64 n; n arcs.
+A const FST (const-fst.h) has all states, of float32 final cost, uint32 first arc, n, n with ilabel 0, n with olabel 0; then
+all arcs. If it is aligned (version 1, or flag 4) each of the two blocks begins at a multiple of 16 bytes.
+An arc is int32 ilabel, int32 olabel, float32 cost, int32 next.
 """
 
 from __future__ import annotations
@@ -20,8 +22,29 @@ from ..io.publish import publish
 MAGIC = 2125659606
 # kExpanded | kMutable: the only properties that are certain without looking at the arcs.
 PROPERTIES = 0x3
+ALIGNMENT = 16
+SYMBOLS, ALIGNED = 3, 4  # flags
 ARC = np.dtype([("ilabel", "<i4"), ("olabel", "<i4"), ("cost", "<f4"), ("dst", "<i4")])
 STATE = struct.Struct("<fq")
+CONST_STATE = np.dtype([("final", "<f4"), ("first", "<u4"), ("arcs", "<u4"), ("iepsilons", "<u4"), ("oepsilons", "<u4")])
+FIELDS = struct.Struct("<iiQqqq")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says about itself before the states. OpenFst leaves `arcs` of a vector FST 0, and `states` -1 where it could
+    not seek."""
+
+    kind: str
+    version: int
+    flags: int
+    properties: int
+    states: int
+    arcs: int
+
+    @property
+    def aligned(self) -> bool:
+        return self.kind == "const" and (self.version == 1 or bool(self.flags & ALIGNED))
 
 
 @dataclass
@@ -29,12 +52,14 @@ class FstArrays:
     """A transducer over the tropical semiring; arcs are ordered by source state.
 
     src (N,) int32 and arcs (N,) of dtype ARC; final (states,) float32 costs, +inf where a state is not final.
+    header: as in the file it was read from, to write it back unchanged; its properties may be wrong once arcs were changed.
     """
 
     start: int
     src: np.ndarray
     arcs: np.ndarray
     final: np.ndarray
+    header: Header | None = None
 
     @property
     def num_states(self) -> int:
@@ -42,7 +67,8 @@ class FstArrays:
 
 
 def read_fst(path) -> FstArrays:
-    """Reads a file written by OpenFst, kaldifst or Kaldi. Raises RecipeError if it is not a standard vector FST."""
+    """Reads a file written by OpenFst, kaldifst or Kaldi. Raises RecipeError if it is no vector or const FST with
+    standard arcs."""
     with open(require_file(path), "rb") as file:
         content = file.read()
     try:
@@ -51,7 +77,7 @@ def read_fst(path) -> FstArrays:
         raise RecipeError(
             "not a readable FST",
             file=path,
-            expected="a whole OpenFst file of type vector, standard arcs",
+            expected="a whole OpenFst file of type vector or const, standard arcs",
             found=str(error),
             next="make the graph again (steps/mkgraph)",
         ) from None
@@ -66,12 +92,41 @@ def parse(content: bytes) -> FstArrays:
         (length,) = struct.unpack_from("<i", content, at)
         names.append(content[at + 4 : at + 4 + length].decode("ascii"))
         at += 4 + length
-    version, flags, _, start, states, _ = struct.unpack_from("<iiQqqq", content, at)
-    at += struct.calcsize("<iiQqqq")
-    if names != ["vector", "standard"] or version != 2 or flags & 3:
+    version, flags, properties, start, states, arcs = FIELDS.unpack_from(content, at)
+    at += FIELDS.size
+    header = Header(names[0], version, flags, properties, states, arcs)
+    if names[0] not in ("vector", "const") or names[1] != "standard" or version not in (1, 2) or flags & SYMBOLS:
         raise ValueError(
             f"type {names[0]}, arcs {names[1]}, version {version}, flags {flags} (symbol tables are not read)"
         )
+    fst = parse_vector(content, at, header) if names[0] == "vector" else parse_const(content, at, header)
+    fst.start = start
+    targets = fst.arcs["dst"]
+    if not -1 <= start < fst.num_states or len(targets) and not 0 <= targets.min() <= targets.max() < fst.num_states:
+        raise ValueError(f"start or arcs lead beyond the {fst.num_states} states")
+    return fst
+
+
+def parse_const(content: bytes, at: int, header: Header) -> FstArrays:
+    if header.states < 0 or header.arcs < 0:
+        raise ValueError(f"{header.states} states, {header.arcs} arcs")
+    blocks = []
+    for dtype, count in ((CONST_STATE, header.states), (ARC, header.arcs)):
+        at += -at % ALIGNMENT if header.aligned else 0
+        if at + count * dtype.itemsize > len(content):
+            raise ValueError(f"file ends before {count} records at byte {at}")
+        blocks.append(np.frombuffer(content, dtype, count, at))
+        at += count * dtype.itemsize
+    states, arcs = blocks
+    counts = states["arcs"].astype(np.int64)
+    if counts.sum() != len(arcs) or (states["first"] != np.cumsum(counts) - counts).any():
+        raise ValueError("the states' arcs do not follow one another")
+    src = np.repeat(np.arange(len(states), dtype=np.int32), counts)
+    return FstArrays(-1, src, arcs.copy(), states["final"].copy(), header)
+
+
+def parse_vector(content: bytes, at: int, header: Header) -> FstArrays:
+    states = header.states
     final, counts, starts = [], [], []
     # The number of states is -1 when the writer could not seek; then they end with the file.
     while len(final) < states or (states < 0 and at < len(content)):
@@ -91,20 +146,41 @@ def parse(content: bytes) -> FstArrays:
     first = (np.array(starts, dtype=np.int64) - base) // 4
     rows = np.repeat(first - 4 * (np.cumsum(counts) - counts), counts) + 4 * np.arange(len(src))
     arcs = words[rows[:, None] + np.arange(4)].view(ARC)[:, 0] if len(src) else np.zeros(0, ARC)
-    return FstArrays(start, src, arcs, np.array(final, dtype=np.float32))
+    return FstArrays(-1, src, arcs, np.array(final, dtype=np.float32), header)
 
 
-def write_fst(path, fst: FstArrays) -> None:
-    """Publishes `fst` as an OpenFst vector FST; arcs must be ordered by source state."""
-    header = struct.pack("<i", MAGIC)
-    for name in (b"vector", b"standard"):
-        header += struct.pack("<i", len(name)) + name
-    header += struct.pack("<iiQqqq", 2, 0, PROPERTIES, fst.start, fst.num_states, len(fst.arcs))
+def write_fst(path, fst: FstArrays, header: Header | None = None) -> None:
+    """Publishes `fst`; arcs must be ordered by source state.
+
+    Args:
+      header: `fst.header` writes a file as it was read, byte for byte. Without it the file is a vector FST that claims no
+        properties of its arcs, which is right for any.
+    """
+    if header is None:
+        header = Header("vector", 2, 0, PROPERTIES, fst.num_states, len(fst.arcs))
+    content = struct.pack("<i", MAGIC)
+    for name in (header.kind.encode(), b"standard"):
+        content += struct.pack("<i", len(name)) + name
+    content += FIELDS.pack(header.version, header.flags, header.properties, fst.start, header.states, header.arcs)
     ends = np.searchsorted(fst.src, np.arange(fst.num_states + 1))
     arcs = np.ascontiguousarray(fst.arcs)
     with publish(path, "wb") as file:
-        file.write(header)
+        file.write(content)
+        if header.kind == "const":
+            for block in (const_states(fst, ends), arcs):
+                file.write(bytes(-file.tell() % ALIGNMENT if header.aligned else 0))
+                file.write(block.tobytes())
+            return
         for state, cost in enumerate(fst.final.tolist()):
             begin, end = ends[state], ends[state + 1]
             file.write(STATE.pack(cost, end - begin))
             file.write(arcs[begin:end].tobytes())
+
+
+def const_states(fst: FstArrays, ends: np.ndarray) -> np.ndarray:
+    """The state records of a const FST."""
+    records = np.zeros(fst.num_states, CONST_STATE)
+    records["final"], records["first"], records["arcs"] = fst.final, ends[:-1], np.diff(ends)
+    for name, label in (("iepsilons", "ilabel"), ("oepsilons", "olabel")):
+        records[name] = np.bincount(fst.src[fst.arcs[label] == 0], minlength=fst.num_states)
+    return records

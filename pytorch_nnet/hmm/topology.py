@@ -1,13 +1,10 @@
-"""Reads a lang directory's `topo` (Kaldi: hmm/hmm-topology.cc, the text form)."""
+"""Reads a lang directory's `topo` and checks that its prototypes are HMMs."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
-
 from ..io.errors import RecipeError, require_file
-from ..io.kaldi_model import HmmState, Topology
+from ..io.kaldi_binary import open_reader
+from ..io.kaldi_topology import HmmState, Topology, parse_topology
 
 PROBABILITY_TOLERANCE = 0.01  # Kaldi's own files round to two digits
 
@@ -17,42 +14,10 @@ def read_topology(path) -> Topology:
 
     Raises RecipeError for a broken file, transitions that do not sum to one or lead nowhere, a phone in two entries.
     """
-    words = iter(Path(require_file(path, next="steps/prepare_lang")).read_text().split())
-
-    def expect(*expected: str) -> str:
-        word = next(words, "end of file")
-        if word not in expected:
-            raise RecipeError("broken topology", file=path, expected=" or ".join(expected), found=word)
-        return word
-
-    entries: list[list[HmmState]] = []
-    entry_of: dict[int, int] = {}
-    expect("<Topology>")
-    try:
-        while expect("<TopologyEntry>", "</Topology>") == "<TopologyEntry>":
-            expect("<ForPhones>")
-            for word in iter(lambda: next(words), "</ForPhones>"):
-                if int(word) in entry_of:
-                    raise RecipeError("phone in two entries of a topology", file=path, id=word)
-                entry_of[int(word)] = len(entries)
-            states: list[HmmState] = []
-            while expect("<State>", "</TopologyEntry>") == "<State>":
-                expect(str(len(states)))
-                state = HmmState(-1, [])
-                while (word := expect("<PdfClass>", "<Transition>", "</State>")) != "</State>":
-                    if word == "<PdfClass>":
-                        state.pdf_class = int(next(words))
-                    else:
-                        state.transitions.append((int(next(words)), float(next(words))))
-                states.append(state)
-            check_entry(states, path, len(entries))
-            entries.append(states)
-    except (StopIteration, ValueError) as error:
-        raise RecipeError("broken topology", file=path, found=str(error) or "the end of the file") from None
-    phone_to_entry = np.full(max(entry_of) + 1, -1, np.int32)
-    for phone, entry in entry_of.items():
-        phone_to_entry[phone] = entry
-    return Topology(np.array(sorted(entry_of), np.int32), phone_to_entry, entries)
+    topology = parse_topology(open_reader(require_file(path, next="steps/prepare_lang")))
+    for number, states in enumerate(topology.entries):
+        check_entry(states, path, number)
+    return topology
 
 
 def check_entry(states: list[HmmState], path, entry: int) -> None:

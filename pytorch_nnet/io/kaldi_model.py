@@ -1,59 +1,22 @@
 """Kaldi's `final.mdl`: the transition model and, in a GMM system, the diagonal Gaussian mixtures.
 
-Kaldi: hmm/hmm-topology.cc, hmm/transition-model.cc, gmm/am-diag-gmm.cc, gmm/diag-gmm.cc. What is read is written back byte for byte.
+Kaldi: hmm/transition-model.cc, gmm/am-diag-gmm.cc, gmm/diag-gmm.cc. Both forms are read, the binary one is written: what was read
+from it comes back byte for byte.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from . import kaldi_binary as kb
-from .errors import RecipeError, require_file
+from .errors import RecipeError
+from .kaldi_text import TextReader
+from .kaldi_topology import HmmState, Topology, parse_topology  # noqa: F401 (a model's topology is part of its file)
 from .publish import publish
 
-
-@dataclass
-class HmmState:
-    """One state of a topology: its pdf-class (-1: the final, non-emitting state) and (target, probability) transitions."""
-
-    pdf_class: int
-    transitions: list[tuple[int, float]]
-    loop_pdf_class: int | None = None  # only where it differs from pdf_class ("chain" topologies)
-
-
-@dataclass
-class Topology:
-    """HMM prototypes: `entries` of states, and which entry each phone uses (`phone_to_entry`, -1 for none)."""
-
-    phones: np.ndarray  # int32, sorted
-    phone_to_entry: np.ndarray  # int32, indexed by phone
-    entries: list[list[HmmState]]
-
-    def states(self, phone: int) -> list[HmmState]:
-        return self.entries[self.phone_to_entry[phone]]
-
-    def num_pdf_classes(self, phone: int) -> int:
-        return 1 + max(state.pdf_class for state in self.states(phone))
-
-    def text(self) -> str:
-        """The form of a lang directory's `topo` file."""
-        parts = ["<Topology>"]
-        for index, states in enumerate(self.entries):
-            phones = [str(p) for p in self.phones if self.phone_to_entry[p] == index]
-            parts += ["<TopologyEntry> <ForPhones>", *phones, "</ForPhones>"]
-            for number, state in enumerate(states):
-                parts.append(f"<State> {number}")
-                if state.loop_pdf_class is not None:
-                    parts.append(f"<ForwardPdfClass> {state.pdf_class} <SelfLoopPdfClass> {state.loop_pdf_class}")
-                elif state.pdf_class >= 0:
-                    parts.append(f"<PdfClass> {state.pdf_class}")
-                parts += [f"<Transition> {target} {probability:.9g}" for target, probability in state.transitions]
-                parts.append("</State>")
-            parts.append("</TopologyEntry>")
-        return " ".join([*parts, "</Topology>"])
+Reader = kb.BinaryReader | TextReader
 
 
 @dataclass
@@ -126,9 +89,21 @@ class Gaussians:
 
 def read_model(path) -> tuple[Transitions, Gaussians | None]:
     """Reads a model file; the Gaussians are None if the file ends after the transition model."""
-    reader = kb.BinaryReader(Path(require_file(path)).read_bytes(), path)
+    reader = kb.open_reader(path)
     transitions = _read_transitions(reader)
-    return transitions, None if reader.at_end else _read_gaussians(reader)
+    if reader.at_end:
+        return transitions, None
+    gaussians = _read_gaussians(reader)
+    if not reader.at_end:
+        raise reader.error("the end of the file after the Gaussians", "more")
+    return transitions, gaussians
+
+
+def read_transitions(path) -> tuple[Transitions, str]:
+    """Reads the transition model that opens a file, and says what follows it: "" or a token such as <DIMENSION> or <Nnet3>."""
+    reader = kb.open_reader(path)
+    transitions = _read_transitions(reader)
+    return transitions, "" if reader.at_end else reader.peek()
 
 
 def write_model(path, transitions: Transitions, gaussians: Gaussians | None = None) -> None:
@@ -139,62 +114,43 @@ def write_model(path, transitions: Transitions, gaussians: Gaussians | None = No
             file.write(gaussians_to_bytes(gaussians))
 
 
-def _read_transitions(reader: kb.BinaryReader) -> Transitions:
+def _read_transitions(reader: Reader) -> Transitions:
     reader.token("<TransitionModel>")
-    reader.token("<Topology>")
-    phones, phone_to_entry, count = reader.int_vector(), reader.int_vector(), reader.int32()
-    separate_loops = count == -1
-    if separate_loops:
-        count = reader.int32()
-    entries = []
-    for _ in range(count):
-        states = []
-        for _ in range(reader.int32()):
-            pdf_class = reader.int32()
-            loop_class = reader.int32() if separate_loops else None
-            states.append(HmmState(pdf_class, [(reader.int32(), reader.float32()) for _ in range(reader.int32())], loop_class))
-        entries.append(states)
-    reader.token("</Topology>")
+    topology = parse_topology(reader)
     kind = reader.token("<Triples>", "<Tuples>")
-    if (kind == "<Tuples>") != separate_loops:
-        raise reader.error("<Tuples> exactly with a topology of separate self-loop pdfs", kind)
+    if kind == "<Triples>" and topology.separate_loops:
+        raise reader.error("<Tuples> with a topology of separate self-loop pdfs", kind)
     rows = []
     for _ in range(reader.int32()):
-        row = [reader.int32() for _ in range(4 if separate_loops else 3)]
-        rows.append(row if separate_loops else [*row, row[2]])
+        row = [reader.int32() for _ in range(4 if kind == "<Tuples>" else 3)]
+        rows.append(row if kind == "<Tuples>" else [*row, row[2]])
     reader.token(kind.replace("<", "</"))
     reader.token("<LogProbs>")
-    log_probs = reader.array("FV")
+    log_probs = reader.array("FV", "DV").astype(np.float32)
     reader.token("</LogProbs>")
     reader.token("</TransitionModel>")
-    return Transitions(Topology(phones, phone_to_entry, entries), np.array(rows, np.int32), log_probs)
+    for phone, state, *pdfs in rows:
+        if phone not in topology.phones or not 0 <= state < len(topology.states(phone)) or min(pdfs) < 0:
+            raise reader.error("transition-states of the topology", f"phone {phone}, state {state}, pdfs {pdfs}")
+    transitions = Transitions(topology, np.array(rows, np.int32).reshape(-1, 4), log_probs)
+    if not rows or not np.isfinite(log_probs).all():
+        raise reader.error("transition-states with finite log-probabilities", f"{len(rows)} states, or a bad log-probability")
+    transitions.tables()
+    return transitions
 
 
 def transitions_to_bytes(transitions: Transitions) -> bytes:
-    topology = transitions.topology
-    separate = any(state.loop_pdf_class is not None for states in topology.entries for state in states)
-    parts = [kb.token("<TransitionModel>"), kb.token("<Topology>"), kb.int_vector(topology.phones),
-             kb.int_vector(topology.phone_to_entry)]
-    if separate:
-        parts.append(kb.int32(-1))
-    parts.append(kb.int32(len(topology.entries)))
-    for states in topology.entries:
-        parts.append(kb.int32(len(states)))
-        for state in states:
-            parts.append(kb.int32(state.pdf_class))
-            if separate:
-                parts.append(kb.int32(state.loop_pdf_class))
-            parts.append(kb.int32(len(state.transitions)))
-            parts += [kb.int32(target) + kb.float32(probability) for target, probability in state.transitions]
+    separate = transitions.topology.separate_loops
+    parts = [kb.token("<TransitionModel>"), transitions.topology.to_bytes()]
     kind = "Tuples" if separate else "Triples"
-    parts += [kb.token("</Topology>"), kb.token(f"<{kind}>"), kb.int32(len(transitions.tuples))]
+    parts += [kb.token(f"<{kind}>"), kb.int32(len(transitions.tuples))]
     parts += [kb.int32(value) for row in transitions.tuples.tolist() for value in row[:4 if separate else 3]]
     parts += [kb.token(f"</{kind}>"), kb.token("<LogProbs>"), kb.array(transitions.log_probs), kb.token("</LogProbs>"),
               kb.token("</TransitionModel>")]
     return b"".join(parts)
 
 
-def _read_gaussians(reader: kb.BinaryReader) -> Gaussians:
+def _read_gaussians(reader: Reader) -> Gaussians:
     reader.token("<DIMENSION>")
     dim = reader.int32()
     reader.token("<NUMPDFS>")

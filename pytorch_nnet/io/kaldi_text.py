@@ -72,6 +72,14 @@ class TextReader:
         """int32 (n,)."""
         return np.array([self.converted(word, int) for word in self.bracket().split()], np.int32)
 
+    def rest_of_line(self) -> np.ndarray:
+        """The numbers up to the line feed: int32 (n,), as in a text archive of integer vectors."""
+        end = self.content.find("\n", self.position)
+        words, self.position = self.content[self.position:end].split(), end + 1
+        if end < 0:
+            raise self.error("a line feed", "the end of the file")
+        return np.array([self.converted(word, int) for word in words], np.int32)
+
     def array(self, *kinds: str) -> np.ndarray:
         """float32 (n,) for vectors, (rows, columns) for matrices."""
         lines = [line.split() for line in self.bracket().split("\n")]

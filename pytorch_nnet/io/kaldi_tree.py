@@ -7,11 +7,10 @@ pdf-class of the state (0, 1, 2, ...) under key -1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Iterator, Mapping, Sequence, Union
 
 from . import kaldi_binary as kb
-from .errors import RecipeError, require_file
+from .errors import RecipeError
 from .publish import publish
 
 PDF_CLASS = -1
@@ -86,32 +85,70 @@ class Tree:
     def num_pdfs(self) -> int:
         return 1 + max(leaf.pdf for leaf in self.leaves())
 
+    def phones(self) -> set[int]:
+        """Every phone that the tree has a branch for or asks about."""
+        found: set[int] = set()
+        stack: list[EventMap | None] = [self.to_pdf]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, Split):
+                found.update(node.values if node.key != PDF_CLASS else ())
+                stack += [node.yes, node.no]
+            elif isinstance(node, Table):
+                found.update(i for i, branch in enumerate(node.branches) if branch is not None and node.key != PDF_CLASS)
+                stack += node.branches
+        return found - {0}
+
+    def possible_pdfs(self, phone: int, pdf_class: int) -> set[int]:
+        """The pdf-ids of a state of a phone in any context (Kaldi: EventMap::MultiMap); empty if the tree does not know it."""
+        found: set[int] = set()
+        stack: list[EventMap | None] = [self.to_pdf]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, Leaf):
+                found.add(node.pdf)
+            elif node is not None:
+                branches = [node.no, node.yes] if isinstance(node, Split) else node.branches
+                if node.key in (PDF_CLASS, self.center):
+                    value = pdf_class if node.key == PDF_CLASS else phone
+                    if isinstance(node, Split):
+                        value = int(value in node.values)
+                    branches = branches[value:value + 1]
+                stack += branches
+        return found
+
     def to_bytes(self) -> bytes:
         return b"".join([kb.HEADER, kb.token("ContextDependency"), kb.int32(self.width), kb.int32(self.center),
                          kb.token("ToPdf"), *_serialize(self.to_pdf), kb.token("EndContextDependency")])
 
     @classmethod
     def from_bytes(cls, content: bytes, file=None) -> "Tree":
-        reader = kb.BinaryReader(content, file)
-        reader.token("ContextDependency")
-        width, center = reader.int32(), reader.int32()
-        reader.token("ToPdf")
-        root = _parse(reader)
-        reader.token("EndContextDependency")
-        if root is None:
-            raise reader.error("a tree", "an empty map")
-        return cls(width, center, root)
+        return cls.parse(kb.BinaryReader(content, file))
 
     @classmethod
     def read(cls, path) -> "Tree":
-        return cls.from_bytes(Path(require_file(path)).read_bytes(), path)
+        """Reads a file, binary or text."""
+        return cls.parse(kb.open_reader(path))
+
+    @classmethod
+    def parse(cls, reader: "kb.BinaryReader | kb.TextReader") -> "Tree":
+        reader.token("ContextDependency")
+        width, center = reader.int32(), reader.int32()
+        if not 0 <= center < width:
+            raise reader.error("a central position within the context", f"width {width}, centre {center}")
+        reader.token("ToPdf")
+        root = _parse(reader)
+        reader.token("EndContextDependency")
+        if root is None or not reader.at_end:
+            raise reader.error("one tree", "an empty map" if root is None else "more after it")
+        return cls(width, center, root)
 
     def write(self, path) -> None:
         with publish(path, "wb") as file:
             file.write(self.to_bytes())
 
 
-def _parse(reader: kb.BinaryReader) -> EventMap | None:
+def _parse(reader: "kb.BinaryReader | kb.TextReader") -> EventMap | None:
     kind = reader.token("CE", "SE", "TE", "NULL")
     if kind == "NULL":
         return None
