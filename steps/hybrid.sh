@@ -50,6 +50,8 @@ if begin 4 "DNN, forced alignment by it, pdf labels, frame store"; then
     once --out "exp/dnn_ali_$set" -- \
       steps/align_nnet --nj "$nj" --cmd "$train_cmd" "data/${set}_fbank" data/lang exp/dnn "exp/tri3_ali_$set" \
       "exp/dnn_ali_$set"
+    once --out "exp/dnn_ali_$set" --name compare -- \
+      $train_cmd "exp/dnn_ali_$set/log/compare.log" utils/compare_alignments "exp/tri3_ali_$set" "exp/dnn_ali_$set"
     once --out "exp/frames_$set" -- \
       steps/make_frame_store "data/${set}_fbank" "exp/dnn_ali_$set" "exp/frames_$set"
   done
