@@ -6,7 +6,7 @@
 conf=conf/$preset
 # Numbers of Gaussians and leaves, acoustic scale, beams: what a corpus' size decides and no network's config holds.
 . "$conf/sizes.sh"
-gmms="mono tri1"
+gmms="mono tri1 tri2 tri3"
 nets="cnn sainath lstm1 lstm2"
 
 if begin 2 "features: MFCC for the GMMs, 31-channel 10th-root filterbank for the networks"; then
@@ -22,33 +22,36 @@ if begin 2 "features: MFCC for the GMMs, 31-channel 10th-root filterbank for the
   end
 fi
 
-if begin 3 "GMM-HMM: monophones, then tied triphones"; then
-  once --out exp/mono -- \
-    steps/train_mono --nj "$nj" --cmd "$train_cmd" $mono_opts --totgauss "$mono_gauss" data/train data/lang exp/mono
-  once --out exp/mono_ali -- steps/align_si --nj "$nj" --cmd "$train_cmd" data/train data/lang exp/mono exp/mono_ali
-  once --out exp/tri1 -- \
-    steps/train_deltas --nj "$nj" --cmd "$train_cmd" $tri_opts "$tri_leaves" "$tri_gauss" \
-    data/train data/lang exp/mono_ali exp/tri1
+if begin 3 "GMM-HMM: monophones, triphones, LDA+MLLT, speaker-adaptive training"; then
+  gmm=(--nj "$nj" --cmd "$train_cmd")
+  once --out exp/mono -- steps/train_mono "${gmm[@]}" $mono_opts --totgauss "$mono_gauss" data/train data/lang exp/mono
+  once --out exp/mono_ali -- steps/align_si "${gmm[@]}" data/train data/lang exp/mono exp/mono_ali
+  once --out exp/tri1 -- steps/train_deltas "${gmm[@]}" $tri_opts $tri1_size data/train data/lang exp/mono_ali exp/tri1
+  once --out exp/tri1_ali -- steps/align_si "${gmm[@]}" data/train data/lang exp/tri1 exp/tri1_ali
+  once --out exp/tri2 -- steps/train_lda_mllt "${gmm[@]}" $tri_opts $tri2_size data/train data/lang exp/tri1_ali exp/tri2
+  once --out exp/tri2_ali -- steps/align_si "${gmm[@]}" data/train data/lang exp/tri2 exp/tri2_ali
+  once --out exp/tri3 -- steps/train_sat "${gmm[@]}" $tri_opts $tri3_size data/train data/lang exp/tri2_ali exp/tri3
   for set in train dev; do
-    once --out "exp/tri1_ali_$set" -- \
-      steps/align_si --nj "$nj" --cmd "$train_cmd" "data/$set" data/lang exp/tri1 "exp/tri1_ali_$set"
+    once --out "exp/tri3_ali_$set" -- steps/align_fmllr "${gmm[@]}" "data/$set" data/lang exp/tri3 "exp/tri3_ali_$set"
   done
   end
 fi
 
 if begin 4 "DNN, forced alignment by it, pdf labels, frame store"; then
   for set in train dev; do
-    once --out "exp/frames_tri1_$set" -- \
-      steps/make_frame_store "data/${set}_fbank" "exp/tri1_ali_$set" "exp/frames_tri1_$set"
+    once --out "exp/frames_tri3_$set" -- \
+      steps/make_frame_store "data/${set}_fbank" "exp/tri3_ali_$set" "exp/frames_tri3_$set"
   done
   once --out exp/dnn -- \
     $cuda_cmd exp/dnn/log/train.log \
-    steps/train_nnet --config "$conf/dnn.yaml" --seed "$seed" exp/frames_tri1_train exp/frames_tri1_dev exp/dnn
+    steps/train_nnet --config "$conf/dnn.yaml" --seed "$seed" exp/frames_tri3_train exp/frames_tri3_dev exp/dnn
   # The labels of every other network: the transcript aligned by the DNN, as in the paper.
   for set in train dev; do
     once --out "exp/dnn_ali_$set" -- \
-      steps/align_nnet --nj "$nj" --cmd "$train_cmd" "data/${set}_fbank" data/lang exp/dnn "exp/tri1_ali_$set" \
+      steps/align_nnet --nj "$nj" --cmd "$train_cmd" "data/${set}_fbank" data/lang exp/dnn "exp/tri3_ali_$set" \
       "exp/dnn_ali_$set"
+    once --out "exp/dnn_ali_$set" --name compare -- \
+      $train_cmd "exp/dnn_ali_$set/log/compare.log" utils/compare_alignments "exp/tri3_ali_$set" "exp/dnn_ali_$set"
     once --out "exp/frames_$set" -- \
       steps/make_frame_store "data/${set}_fbank" "exp/dnn_ali_$set" "exp/frames_$set"
   done
@@ -113,15 +116,14 @@ fi
 systems="$gmms dnn $nets $ensembles self$students"
 
 decode_system() { # name: dev first, where the LM scale and the insertion penalty are tuned, then test
-  local name=$1 graph=exp/tri1/graph suffix=_fbank set
-  case $name in
-    mono) graph=exp/mono/graph suffix= ;;
-    tri1) suffix= ;;
-  esac
+  local name=$1 graph=exp/tri3/graph suffix=_fbank step=decode set out
+  if [[ " $gmms " = *" $name "* ]]; then graph=exp/$name/graph suffix=; fi
+  if [ "$name" = tri3 ]; then step=decode_fmllr; fi
   for set in dev "$test_set"; do
-    once --in "exp/$name" --out "exp/$name/decode_${set}_$lm" -- \
-      steps/decode --nj "$decode_nj" --cmd "$decode_cmd" --decoder "$decoder" --acwt "$acwt" --beam "$beam" \
-      --lattice-beam "$lattice_beam" --max-active "$max_active" "$graph" "data/$set$suffix" "exp/$name/decode_${set}_$lm"
+    out=exp/$name/decode_${set}_$lm
+    once --in "exp/$name" --out "$out" -- \
+      steps/$step --nj "$decode_nj" --cmd "$decode_cmd" --decoder "$decoder" --acwt "$acwt" --beam "$beam" \
+      --lattice-beam "$lattice_beam" --max-active "$max_active" "$graph" "data/$set$suffix" "$out"
   done
 }
 

@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 utils/setup_env.sh --dev true
 export OMP_NUM_THREADS=1 K2_PYTHON=${K2_PYTHON:-$PWD/.venv-k2/bin/python} LC_ALL=C.UTF-8
 echo "== unit tests"
-.venv/bin/python -m pytest -q tests --ignore tests/k2 --ignore tests/smoke --durations 5
+.venv/bin/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile tests --ignore tests/k2 --ignore tests/smoke --durations 5
 echo "== unit tests with k2, Python 3.10"
 "$K2_PYTHON" -m pytest -q tests/k2 --durations 5
 echo "== shell scripts"

@@ -23,8 +23,9 @@ DIM, UTTS = 6, 12
 def triphone_model():
     """Three states a phone, each split by whether the left neighbour is W or X, the last also by whether the right one
     is silence."""
+    from pytorch_nnet.hmm.features import FeatureOptions
     from pytorch_nnet.hmm.gmm import gaussians_from_moments
-    from pytorch_nnet.hmm.model import AcousticModel, FeatureOptions
+    from pytorch_nnet.hmm.model import AcousticModel
     from pytorch_nnet.io.kaldi_model import HmmState, Topology
     from pytorch_nnet.io.kaldi_tree import PDF_CLASS, Leaf, Split, Table, Tree
 

@@ -7,7 +7,8 @@ from pytorch_nnet.hmm import gmm
 from pytorch_nnet.hmm.align import Aligner, Failures, equal_alignment, localized
 from pytorch_nnet.hmm.convert import AlignmentConverter, Segments, phone_segments, word_segments
 from pytorch_nnet.hmm.graphs import GraphCompiler, read_graphs, weighted, write_graphs
-from pytorch_nnet.hmm.model import AcousticModel, FeatureOptions
+from pytorch_nnet.hmm.features import FeatureOptions
+from pytorch_nnet.hmm.model import AcousticModel
 from pytorch_nnet.hmm.topology import read_topology
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.kaldi_tree import PDF_CLASS, Leaf, Split, Table, Tree, monophone_tree

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytorch_nnet.hmm.features import FeatureOptions
 from pytorch_nnet.hmm.gmm import gaussians_from_moments
-from pytorch_nnet.hmm.model import AcousticModel, FeatureOptions, khg_tree
+from pytorch_nnet.hmm.model import AcousticModel, khg_tree
 from pytorch_nnet.hmm.topology import read_topology
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.kaldi_model import read_model, write_model

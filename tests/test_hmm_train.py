@@ -17,6 +17,9 @@ from toy_hmm import make_data, make_lang
 FAST = ("--num-iters", "8", "--max-iter-inc", "6", "--totgauss", "30", "--realign-iters", "1,2,3,4,5,6,7")
 FAST_TREE = ("--num-iters", "4", "--max-iter-inc", "2", "--realign-iters", "3", "--min-leaf-count", "20")
 
+FAST_LDA = (*FAST_TREE, "--dim", "15", "--left-context", "1", "--right-context", "1", "--mllt-iters", "2")
+FAST_SAT = (*FAST_TREE, "--fmllr-iters", "2", "--min-count", "100")
+
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
@@ -28,7 +31,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(corpus, tmp_path_factory):
-    """mono, mono_ali, tri1 once, with two jobs each."""
+    """The whole ladder once, with two jobs each."""
     from conftest import ROOT
 
     folder, lang, data, truth = corpus
@@ -36,7 +39,10 @@ def trained(corpus, tmp_path_factory):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
     for command in (["train_mono", "--nj", "2", *FAST, data, lang, exp / "mono"],
                     ["align_si", "--nj", "2", data, lang, exp / "mono", exp / "mono_ali"],
-                    ["train_deltas", "--nj", "2", *FAST_TREE, "30", "80", data, lang, exp / "mono_ali", exp / "tri1"]):
+                    ["train_deltas", "--nj", "2", *FAST_TREE, "30", "80", data, lang, exp / "mono_ali", exp / "tri1"],
+                    ["train_lda_mllt", "--nj", "2", *FAST_LDA, "30", "80", data, lang, exp / "tri1", exp / "tri2"],
+                    ["train_sat", "--nj", "2", *FAST_SAT, "30", "80", data, lang, exp / "tri2", exp / "tri3"],
+                    ["align_fmllr", "--nj", "2", data, lang, exp / "tri3", exp / "tri3_ali"]):
         done = subprocess.run([ROOT / "steps" / command[0], *map(str, command[1:])], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     return exp
@@ -57,14 +63,14 @@ def boundary_errors(exp, lang, truth):
 
 def test_alignments_find_the_true_boundaries(corpus, trained):
     _, lang, _, truth = corpus
-    for system in ("mono_ali", "tri1"):
+    for system in ("mono_ali", "tri1", "tri2", "tri3_ali"):
         errors = boundary_errors(trained / system, lang, truth)
         assert len(read_alignments(trained / system)) == len(truth)
         assert (errors <= 3).mean() > 0.85, (system, np.bincount(errors))
 
 
 def test_training_raises_the_likelihood_and_reports_it(trained):
-    for system in ("mono", "tri1"):
+    for system in ("mono", "tri1", "tri2", "tri3"):
         text = (trained / system / "log" / "summary.txt").read_text()
         loglikes = [float(value) for value in re.findall(r"log-likelihood (-?\d+\.\d+) per frame", text)]
         assert len(loglikes) >= 3
@@ -81,7 +87,13 @@ def test_results_do_not_depend_on_the_number_of_jobs(corpus, trained, run, tmp_p
     assert run("steps/train_mono", "--nj", 3, *FAST, data, lang, "mono").returncode == 0
     assert run("steps/align_si", "--nj", 1, data, lang, "mono", "mono_ali").returncode == 0
     assert run("steps/train_deltas", "--nj", 1, *FAST_TREE, 30, 80, data, lang, "mono_ali", "tri1").returncode == 0
-    for system in ("mono", "mono_ali", "tri1"):
+    assert run("steps/train_lda_mllt", "--nj", 1, *FAST_LDA, 30, 80, data, lang, "tri1", "tri2").returncode == 0
+    assert run("steps/train_sat", "--nj", 3, *FAST_SAT, 30, 80, data, lang, "tri2", "tri3").returncode == 0
+    assert run("steps/align_fmllr", "--nj", 1, data, lang, "tri3", "tri3_ali").returncode == 0
+    assert (tmp_path / "tri2/final.mat").read_bytes() == (trained / "tri2/final.mat").read_bytes()
+    assert (tmp_path / "tri3/final.alimdl").read_bytes() == (trained / "tri3/final.alimdl").read_bytes()
+    assert (tmp_path / "tri3_ali/trans.1").read_bytes() == b"".join((trained / f"tri3_ali/trans.{job}").read_bytes() for job in (1, 2))
+    for system in ("mono", "mono_ali", "tri1", "tri2", "tri3", "tri3_ali"):
         assert (tmp_path / system / "final.mdl").read_bytes() == (trained / system / "final.mdl").read_bytes()
         assert (tmp_path / system / "tree").read_bytes() == (trained / system / "tree").read_bytes()
         one, two = read_alignments(tmp_path / system), read_alignments(trained / system)

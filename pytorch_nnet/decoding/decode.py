@@ -20,11 +20,12 @@ MAX_FAILED = 0.05  # of the utterances: more means that something is broken, not
 
 
 @dataclass
-class DecodeOptions(SearchOptions):
+class PassOptions(SearchOptions):
+    """What every way of decoding a data directory takes."""
+
     nj: int = option(4, "number of jobs; never inside a speaker")
     cmd: str = option(DEFAULT_CMD, "launcher of the jobs")
     model: str | None = option(None, "directory of the acoustic model; default: the parent of <decode-dir>")
-    transform_dir: str = option("", "GMMs: directory of trans.JOB, to adapt the features to speakers (steps/decode_fmllr makes it)")
     prior_scale: float = option(1.0, "networks: exponent of the priors the posteriors are divided by")
     decoder: str = option("k2", "k2, or kaldi (LatticeFasterDecoder, best path only, needs no k2)")
     skip_scoring: bool = option(False, "do not call steps/score")
@@ -33,6 +34,11 @@ class DecodeOptions(SearchOptions):
         super().check()
         if self.decoder not in ("k2", "kaldi"):
             raise RecipeError("bad value for an option", id="decoder", expected="k2 or kaldi", found=self.decoder)
+
+
+@dataclass
+class DecodeOptions(PassOptions):
+    transform_dir: str = option("", "GMMs: directory of trans.JOB, to adapt the features to speakers")
 
 
 def k2_python() -> str:

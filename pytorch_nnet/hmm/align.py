@@ -57,7 +57,10 @@ def read_failures(folder: Path, jobs: int) -> Failures:
 
 @dataclass
 class Aligner:
-    """Aligns with `beam`, and once more with `retry_beam` where no final state was reached."""
+    """Aligns with `beam`, and once more with `retry_beam` where no final state was reached.
+
+    loglike, frames: of all utterances aligned so far; the log-likelihood is the best path's, divided by the acoustic scale.
+    """
 
     model: AcousticModel
     beam: float = 10.0
@@ -68,6 +71,7 @@ class Aligner:
         import kaldi_hmm_gmm as khg
 
         check_beams(self.beam, self.retry_beam)
+        self.loglike, self.frames = 0.0, 0
         self.config = khg.AlignConfig(beam=self.beam, retry_beam=self.retry_beam)
 
     def with_gaussians(self, utt: str, graph, features: np.ndarray) -> np.ndarray | None:
@@ -101,7 +105,10 @@ class Aligner:
                                              decodable=decodable, num_done=0, num_error=0, num_retried=0, tot_like=0.0,
                                              frame_count=0)
         path = np.array(result[5], np.int32)
-        return path if len(path) == frames else None
+        if len(path) != frames:
+            return None
+        self.loglike, self.frames = self.loglike + result[3], self.frames + frames
+        return path
 
 
 def check_beams(beam: float, retry_beam: float) -> None:

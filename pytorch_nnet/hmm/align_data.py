@@ -69,8 +69,16 @@ def align_data(data: str, lang: str, source: str, folder: str, options: AlignDat
     failures.tried = len(data_dir.utts)
     failures.check(out / "log")
     failures.write(out / "failed")
+    loglike = frames = 0.0
     for job in range(1, options.nj + 1):
-        (out / f"failed.{job}").unlink()
+        own = (out / f"loglike.{job}").read_text().split()
+        loglike, frames = loglike + float(own[0]), frames + float(own[1])
+        for name in ("failed", "loglike"):
+            (out / f"{name}.{job}").unlink()
+    summary = (f"{failures.tried - len(failures.reasons)} of {failures.tried} utterances aligned, "
+               f"log-likelihood {loglike / max(frames, 1):.4f} per frame")
+    with publish(out / "log" / "summary.txt") as file:
+        file.write(f"{summary}\n")
     with publish(out / "num_jobs") as file:
         file.write(f"{options.nj}\n")
-    print(f"{folder}: {failures.tried - len(failures.reasons)} of {failures.tried} utterances aligned", file=sys.stderr)
+    print(f"{folder}: {summary}", file=sys.stderr)

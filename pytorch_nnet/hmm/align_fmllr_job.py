@@ -1,7 +1,7 @@
 """Job that aligns one part of the data with a speaker-adapted model (Kaldi: steps/align_fmllr.sh).
 
 For each speaker: align with final.alimdl, estimate a transform from that, improve it with the adapted features' own posteriors, align
-again with final.mdl. Writes ali.JOB.gz, trans.JOB and failed.JOB to <dir>.
+again with final.mdl. Writes trans.JOB and what align_job writes to <dir>.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..io.archives import write_ali
 from ..io.errors import run_main
 from ..io.options import option, parse
 from ..io.progress import Progress
 from ..lang.lang_dir import LangDir
 from .align import Aligner, Failures
-from .align_job import AlignOptions
+from .align_job import AlignOptions, publish_results
 from .features import apply_transform, write_transforms
 from .fmllr import FmllrStats
 from .gmm import posteriors
@@ -74,8 +73,7 @@ def main(argv: list[str]) -> None:
                 else:
                     alignments[utt] = path
     write_transforms(options.file("trans.JOB"), transforms)
-    write_ali(options.file("ali.JOB.gz"), alignments)
-    failures.write(options.file("failed.JOB"))
+    publish_results(options, alignments, second, failures)
 
 
 if __name__ == "__main__":

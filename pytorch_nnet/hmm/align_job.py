@@ -1,4 +1,4 @@
-"""Job that aligns one part of the data with a trained model; writes ali.JOB.gz and failed.JOB to <dir>.
+"""Job that aligns one part of the data with a trained model; writes ali.JOB.gz, loglike.JOB and failed.JOB to <dir>.
 
 With Gaussians it reads features; with --loglikes - it reads a stream of (utterance, log-likelihoods (T, pdfs)) from a network's forward
 pass on standard input: `forward ... | python -m pytorch_nnet.hmm.align_job --loglikes - ...`.
@@ -17,6 +17,7 @@ from ..io.archives import read_archive, write_ali
 from ..io.errors import RecipeError, run_main
 from ..io.options import option, parse
 from ..io.progress import Progress
+from ..io.publish import publish
 from ..lang.lang_dir import LangDir
 from .align import ACOUSTIC_SCALE, Aligner, Failures
 from .graphs import GraphCompiler, weighted
@@ -56,7 +57,14 @@ def main(argv: list[str]) -> None:
     if failures.tried != len(part.utts):
         raise RecipeError("log-likelihoods are missing", file="standard input", expected=f"{len(part.utts)} utterances",
                           found=failures.tried, next="look at the forward pass's messages above")
+    publish_results(options, alignments, aligner, failures)
+
+
+def publish_results(options: AlignOptions, alignments: dict[str, np.ndarray], aligner: Aligner, failures: Failures) -> None:
+    """ali.JOB.gz, loglike.JOB ('<log-likelihood> <frames>') and failed.JOB."""
     write_ali(options.file("ali.JOB.gz"), alignments)
+    with publish(options.file("loglike.JOB")) as file:
+        file.write(f"{aligner.loglike!r} {aligner.frames}\n")
     failures.write(options.file("failed.JOB"))
 
 

@@ -1,4 +1,4 @@
-"""GMM training: monophones from a flat start, and tied triphones from an alignment.
+"""GMM training: monophones from a flat start, and tied triphones from an alignment (train_transforms.py: with LDA+MLLT and with fMLLR).
 
 The schedules are those of Kaldi's steps/train_mono.sh and steps/train_deltas.sh: in every iteration an E and an M step, in some of them
 a new alignment first, and Gaussians added until `max_iter_inc`. Each iteration is one job array: realign and accumulate. Results do not
@@ -23,9 +23,10 @@ from ..io.publish import publish
 from ..lang.lang_dir import LangDir
 from . import gmm
 from .align import check_beams, read_failures
+from .features import FeatureOptions
 from .graphs import check_transcripts
 from .jobs import job_arguments
-from .model import AcousticModel, FeatureOptions
+from .model import AcousticModel
 from .questions import phone_sets
 from .stats import merge_files
 from .topology import read_topology
@@ -78,7 +79,7 @@ def train_mono(data: str, lang: str, folder: str, options: MonoOptions) -> None:
     tree = monophone_tree({int(phone): topology.num_pdf_classes(phone) for phone in topology.phones})
     model = AcousticModel.create(topology, tree, FeatureOptions(norm_vars=options.norm_vars))
     # With one Gaussian a pdf the first statistics do not depend on its parameters, so any will do.
-    shape = (tree.num_pdfs, len(trainer.one_frame(model.features)[0]))
+    shape = (tree.num_pdfs, trainer.dim(model.features))
     flat = gmm.gaussians_from_moments(np.ones(shape[0]), np.zeros(shape), np.ones(shape), np.arange(shape[0] + 1))
     trainer.start(model.replaced(gmm=flat))
     totals = trainer.e_step(0, realign=False)
@@ -89,26 +90,15 @@ def train_mono(data: str, lang: str, folder: str, options: MonoOptions) -> None:
 def train_deltas(num_leaves: int, totgauss: int, data: str, lang: str, ali_dir: str, folder: str, options: DeltasOptions) -> None:
     """Trains a tied-triphone system on the alignments of `ali_dir`."""
     trainer = Trainer(data, lang, folder, options, totgauss)
-    source = AcousticModel.load(ali_dir)
-    source.check_phones(trainer.lang)
-    require_file(Path(ali_dir) / "num_jobs", next=f"steps/align_si {data} {lang} <model-dir> {ali_dir}")
-    features = FeatureOptions(norm_vars=options.norm_vars)
-    features.write(folder)
-    trainer.jobs("pytorch_nnet.hmm.tree_job", "acc_tree", lang=lang, ali_dir=ali_dir)
-    parts = [trainer.folder / f"treeacc.{job}.npz" for job in range(1, options.nj + 1)]
-    stats = merge_files(parts, source)
-    extra = [tuple(map(int, line.split())) for line in lines_of(trainer.lang, "phones/extra_questions.int")]
-    sets = phone_sets(stats, extra)
-    roots = [tuple(map(int, line.split())) for line in lines_of(trainer.lang, "phones/sets.int")]
-    builder = TreeBuilder(stats, source.table.topology, roots, sets, min_count=options.min_leaf_count)
-    built = builder.build(num_leaves, cluster_threshold=options.cluster_thresh)
-    trainer.say(f"tree: {built.report}, {len(sets)} phone sets asked about")
-    for part in parts:
-        part.unlink()
-    model = AcousticModel.create(source.table.topology, built.tree, features)
-    model = model.replaced(gmm=gmm.single_gaussians(built.sums))
-    trainer.start(model, ali_dir=ali_dir, name="1.mdl")
+    trainer.grow(num_leaves, trainer.source(ali_dir), FeatureOptions(norm_vars=options.norm_vars))
     trainer.run()
+
+
+def check_size(leaves: str, gaussians: str) -> tuple[int, int]:
+    """Numbers of leaves and of Gaussians from a command line; RecipeError unless 0 < leaves <= Gaussians."""
+    if not (leaves.isdigit() and gaussians.isdigit() and 0 < int(leaves) <= int(gaussians)):
+        raise RecipeError("bad model size", expected="0 < <num-leaves> <= <tot-gauss>", found=f"{leaves} {gaussians}")
+    return int(leaves), int(gaussians)
 
 
 def lines_of(lang: LangDir, name: str) -> list[str]:
@@ -124,6 +114,7 @@ class Trainer:
 
     def __init__(self, data: str, lang: str, folder: str, options, totgauss: int | None = None):
         self.data, self.folder, self.options = data, Path(folder), options
+        self.transform_dir = ""  # of a speaker-adapted system, where its jobs find trans.JOB
         self.totgauss = options.totgauss if totgauss is None else totgauss
         check_beams(max(options.beam_at(1), options.beam), options.retry_beam)
         self.lang = LangDir(lang)
@@ -134,9 +125,35 @@ class Trainer:
         (self.folder / "final.mdl").unlink(missing_ok=True)  # a directory being retrained must not look finished
         self.lines: list[str] = []
 
-    def one_frame(self, features: FeatureOptions) -> np.ndarray:
-        """The first utterance's features, for their dimension."""
-        return features.complete(features.reader(self.data_dir)[self.data_dir.utts[0]])
+    def dim(self, features: FeatureOptions) -> int:
+        """How many numbers a frame has."""
+        return features.complete(features.open(self.data_dir).reader[self.data_dir.utts[0]]).shape[1]
+
+    def source(self, ali_dir: str) -> AcousticModel:
+        """The model of an alignment directory, checked."""
+        model = AcousticModel.load(ali_dir)
+        model.check_phones(self.lang)
+        require_file(Path(ali_dir) / "num_jobs", next=f"steps/align_si {self.data} {self.lang.folder} <model-dir> {ali_dir}")
+        self.ali_dir = ali_dir
+        return model
+
+    def grow(self, num_leaves: int, source: AcousticModel, features: FeatureOptions) -> None:
+        """Builds the tree from the alignments of `source`, a Gaussian for every leaf, and the first alignment with them."""
+        options = self.options
+        features.write(self.folder)
+        self.jobs("pytorch_nnet.hmm.tree_job", "acc_tree", lang=self.lang.folder, ali_dir=self.ali_dir)
+        parts = [self.folder / f"treeacc.{job}.npz" for job in range(1, options.nj + 1)]
+        stats = merge_files(parts, source)
+        extra = [tuple(map(int, line.split())) for line in lines_of(self.lang, "phones/extra_questions.int")]
+        sets = phone_sets(stats, extra)
+        roots = [tuple(map(int, line.split())) for line in lines_of(self.lang, "phones/sets.int")]
+        builder = TreeBuilder(stats, source.table.topology, roots, sets, min_count=options.min_leaf_count)
+        built = builder.build(num_leaves, cluster_threshold=options.cluster_thresh)
+        self.say(f"tree: {built.report}, {len(sets)} phone sets asked about")
+        for part in parts:
+            part.unlink()
+        model = AcousticModel.create(source.table.topology, built.tree, features)
+        self.start(model.replaced(gmm=gmm.single_gaussians(built.sums)), ali_dir=self.ali_dir, name="1.mdl")
 
     def say(self, line: str) -> None:
         """Keeps a line in log/summary.txt."""
@@ -145,6 +162,7 @@ class Trainer:
             file.writelines(f"{line}\n" for line in self.lines)
 
     def jobs(self, module: str, log: str, **values) -> None:
+        values = {"transform_dir": self.transform_dir, **values}
         arguments = job_arguments(data=self.data, dir=self.folder, nj=self.options.nj, **values)
         run_jobs(self.options.cmd, self.options.nj, f"{self.folder}/log/{log}.JOB.log", python_module(module, *arguments))
 
@@ -169,6 +187,7 @@ class Trainer:
         target = self.model.gmm.num_gauss
         step = max(0, (self.totgauss - target) // options.max_iter_inc)
         for iteration in track(range(1, options.num_iters), f"train {self.folder}", unit="iterations"):
+            self.adapt(iteration)
             totals = self.e_step(iteration, realign=iteration in options.realign_iters)
             updated = gmm.update(self.model.gmm, totals["statistics"])
             occupancies = np.add.reduceat(totals["statistics"][:, 0], self.model.gmm.offsets[:-1])
@@ -177,6 +196,9 @@ class Trainer:
             if iteration <= options.max_iter_inc:
                 target += step
         self.finish()
+
+    def adapt(self, iteration: int) -> None:
+        """What a kind of training does to the features before an iteration."""
 
     def e_step(self, iteration: int, *, realign: bool) -> dict[str, np.ndarray]:
         """Runs the iteration's jobs with `<iteration>.mdl` and returns the totals of their statistics."""
@@ -193,14 +215,14 @@ class Trainer:
         self.model.save(self.folder, f"{iteration + 1}.mdl")
         (self.folder / f"{iteration}.mdl").unlink()
 
-    def totals(self) -> dict[str, np.ndarray]:
-        """The jobs' statistics added up; exact, so the order does not matter."""
+    def totals(self, name: str = "acc") -> dict[str, np.ndarray]:
+        """The jobs' statistics, <name>.JOB.npz, added up; exact, so the order does not matter."""
         totals: dict[str, np.ndarray] = {}
         for job in range(1, self.options.nj + 1):
-            path = self.folder / f"acc.{job}.npz"
+            path = self.folder / f"{name}.{job}.npz"
             with np.load(path) as part:
-                for name in part.files:
-                    totals[name] = totals.get(name, 0.0) + part[name]
+                for key in part.files:
+                    totals[key] = totals.get(key, 0.0) + part[key]
             path.unlink()
         return totals
 

@@ -11,9 +11,10 @@ from ..io.errors import RecipeError, require_file
 from ..io.options import load_config
 from .tune import Tuned, tune
 
-NAMES = {"mono": "monophone GMM-HMM", "tri1": "triphone GMM-HMM", "dnn": "baseline DNN", "cnn": "vision-style CNN",
-         "sainath": "Sainath-style CNN", "ens_lstm_cnn": "LSTM + CNN ensemble", "ens_2lstm": "ensemble of 2 LSTMs",
-         "ens_2lstm_cnn": "2 LSTMs + CNN ensemble", "self": "CNN taught by a CNN"}
+NAMES = {"mono": "monophone GMM-HMM", "tri1": "triphone GMM-HMM", "tri2": "triphone GMM-HMM, LDA+MLLT",
+         "tri3": "triphone GMM-HMM, fMLLR (SAT)", "dnn": "baseline DNN", "cnn": "vision-style CNN", "sainath": "Sainath-style CNN",
+         "ens_lstm_cnn": "LSTM + CNN ensemble", "ens_2lstm": "ensemble of 2 LSTMs", "ens_2lstm_cnn": "2 LSTMs + CNN ensemble",
+         "self": "CNN taught by a CNN"}
 
 
 @dataclass

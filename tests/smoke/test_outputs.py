@@ -21,8 +21,8 @@ from pytorch_nnet.io.archives import read_alignments
 from pytorch_nnet.lang.lang_dir import LangDir
 from pytorch_nnet.scoring.filter import apply_rules, read_rules
 
-SYSTEMS = ["mono", "tri1", "dnn", "cnn", "sainath", "lstm1", "lstm2", "ens_lstm_cnn", "ens_2lstm", "ens_2lstm_cnn", "self",
-           "student_l0.75_c90"]
+SYSTEMS = ["mono", "tri1", "tri2", "tri3", "dnn", "cnn", "sainath", "lstm1", "lstm2", "ens_lstm_cnn", "ens_2lstm", "ens_2lstm_cnn",
+           "self", "student_l0.75_c90"]
 
 
 def edit_distance(reference: list[str], hypothesis: list[str]) -> int:

@@ -1,7 +1,6 @@
 # A few minutes of speech: every stage for real, nothing good.
 # shellcheck shell=bash disable=SC2034
 mono_gauss=250
-tri_leaves=120
-mono_opts="--num-iters 16 --max-iter-inc 12" tri_opts="--num-iters 14 --max-iter-inc 10"
-tri_gauss=600
+mono_opts="--num-iters 16 --max-iter-inc 12" tri_opts="--num-iters 8 --max-iter-inc 5 --realign-iters 4"
+tri1_size="120 600" tri2_size="120 600" tri3_size="120 600"  # leaves and Gaussians
 acwt=0.125 beam=8 lattice_beam=2 max_active=1500
