@@ -6,7 +6,6 @@ At the paper's widths (324, 324; 4 x 2048; 9000 classes): 74.68 M parameters.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, channels_last, nn, relu
 from torch.nn.functional import max_pool2d
 
@@ -38,12 +37,11 @@ class SainathCnn(nn.Module):
         """windows (B, window, dim) -> logits (B, num_classes)."""
         return self.head(self.convolve(windows).flatten(1))
 
-    def utterance_logits(self, padded: Tensor, batch: int) -> Tensor:
-        """Logits of every window of one utterance, (T + window - 1, dim) with its padding -> (T, num_classes).
+    def utterance_logits(self, padded: Tensor) -> Tensor:
+        """Logits of every window of an utterance, (T + window - 1, dim) with its padding -> (T, num_classes).
 
         Nothing pads or pools in time, so the convolutions of all windows are one convolution of the utterance.
         """
         rows = self.convolve(padded.unsqueeze(0))[0]
-        frames, width = len(rows) - self.steps + 1, rows.shape[1]
-        slices = rows.as_strided((frames, self.steps * width), (width, 1))
-        return torch.cat([self.head(part) for part in slices.split(batch)])
+        width = rows.shape[1]
+        return self.head(rows.as_strided((len(rows) - self.steps + 1, self.steps * width), (width, 1)))

@@ -8,10 +8,11 @@ widths (96, 192, 384; 4096, 4096) and 9000 classes.
 
 from __future__ import annotations
 
-from torch import Tensor, channels_last, nn, relu
+from torch import Tensor, channels_last, nn
 from torch.nn.functional import max_pool2d
 
 from .layers import Head, he_
+from .shared import vision_logits
 
 BLOCKS = (2, 3, 3)  # convolutions before each pooling
 UNPADDED = 2  # leading convolutions without padding
@@ -33,12 +34,24 @@ class VisionCnn(nn.Module):
         self.head = Head(inputs * height * width, hidden, num_classes)
         self.to(memory_format=channels_last)  # the layout that CPU and tensor-core convolutions work in
 
+    def block(self, index: int) -> nn.ModuleList:
+        """Convolutions between two poolings."""
+        first = sum(BLOCKS[:index])
+        return self.convolutions[first:first + BLOCKS[index]]
+
+    def convolve(self, index: int, x: Tensor) -> Tensor:
+        """One block without its pooling: (B, C, time, mel) -> (B, C', time', mel')."""
+        for convolution in self.block(index):
+            x = convolution(x).relu_()
+        return x
+
     def forward(self, windows: Tensor) -> Tensor:
         """windows (B, window, dim) -> logits (B, num_classes)."""
         x = windows.unsqueeze(1)
-        layers = iter(self.convolutions)
-        for convolutions in BLOCKS:
-            for _ in range(convolutions):
-                x = relu(next(layers)(x))
-            x = max_pool2d(x, 2)
+        for index in range(len(BLOCKS)):
+            x = max_pool2d(self.convolve(index, x), 2)
         return self.head(x.flatten(1))
+
+    def utterance_logits(self, padded: Tensor) -> Tensor:
+        """Logits of every window of an utterance, (T + window - 1, dim) with its padding -> (T, num_classes)."""
+        return vision_logits(self, padded)
