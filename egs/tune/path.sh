@@ -1,1 +1,0 @@
-../switchboard/path.sh
