@@ -113,7 +113,8 @@ def lattice_of_frames(
     order = np.argsort(home, kind="stable")
     number = np.empty(len(home), np.int32)
     number[order] = np.arange(len(home))
-    return Lattice.build(number[columns[0]], number[columns[1]], *columns[2:], frame=frames[home[order]]).compact()
+    src, dst = number[columns[0]], number[columns[1]]
+    return Lattice.build(src, dst, *columns[2:], frame=frames[home[order]], compact=True)
 
 
 def main(argv: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 A lattice is an acyclic graph with one start (state 0) and one end (the last state). An arc holds at most one word, an
 acoustic score `am` (unscaled log-likelihood, summed over the frames the arc spans) and a graph score `graph` (log
-weight in HCLG: language model, pronunciation and transitions); higher is better. `compact` shortens the frame-by-frame
+weight in HCLG: language model, pronunciation and transitions); higher is better. `compacted` shortens the frame-by-frame
 graph only where that leaves the best path of every (LMWT, WIP) as it is, so a sweep over a lattice loses nothing but
 what the decoding beams lost.
 
@@ -44,10 +44,11 @@ class Lattice:
         return int(self.states["frame"][-1])
 
     @classmethod
-    def build(cls, src, dst, word, am, graph, frame) -> "Lattice":
+    def build(cls, src, dst, word, am, graph, frame, compact: bool = False) -> "Lattice":
         """Makes a lattice from parallel arrays of arcs and the frame of every state.
 
-        State 0 is the start, the last one the end; every state lies on a path between them; src < dst.
+        State 0 is the start, the last one the end; every state lies on a path between them; src < dst. `compact` makes
+        it smaller without losing a best path.
         Raises:
           RecipeError: one of these does not hold, or a score is not finite.
         """
@@ -66,24 +67,27 @@ class Lattice:
         linked[arcs["dst"]] |= 2
         if (arcs["src"] >= arcs["dst"]).any() or linked[0] != 1 or linked[end] != 2 or (linked[1:end] != 3).any():
             raise RecipeError("a lattice out of order, or with states off every path", found=f"{len(frame)} states")
-        return sort_by_level(arcs, np.asarray(frame, np.int32))
+        frame = np.asarray(frame, np.int32)
+        return sort_by_level(*compacted(arcs, frame)) if compact else sort_by_level(arcs, frame)
 
-    def compact(self) -> "Lattice":
-        """Joins arcs through states where no choice is made and drops what no (LMWT, WIP) can choose; loses no best
-        path."""
-        arcs, frame = self.arcs, self.states["frame"]
-        size = -1
-        while size != len(arcs):
-            size = len(arcs)
-            arcs = drop_dominated(arcs)
-            arcs = join_single_exits(arcs, len(frame))
-            arcs = join_single_entries(arcs, len(frame))
-        used = np.zeros(len(frame), bool)
-        used[arcs["src"]] = used[arcs["dst"]] = True
-        number = np.cumsum(used) - 1
-        arcs = arcs.copy()
-        arcs["src"], arcs["dst"] = number[arcs["src"]], number[arcs["dst"]]
-        return sort_by_level(arcs, frame[used])
+
+def compacted(arcs: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Joins arcs through states where no choice is made and drops what no (LMWT, WIP) can choose; loses no best path.
+
+    Returns:
+      The arcs that remain, and the frames of the states that they use, renumbered in their old order.
+    """
+    size = -1
+    while size != len(arcs):
+        size = len(arcs)
+        arcs = drop_dominated(arcs)
+        arcs = join_single_exits(arcs, len(frame))
+        arcs = join_single_entries(arcs, len(frame))
+    used = np.zeros(len(frame), bool)
+    used[arcs["src"]] = used[arcs["dst"]] = True
+    number = np.cumsum(used) - 1
+    arcs["src"], arcs["dst"] = number[arcs["src"]], number[arcs["dst"]]
+    return arcs, frame[used]
 
 
 def sort_by_level(arcs: np.ndarray, frame: np.ndarray) -> Lattice:
