@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytorch_nnet.decoding.k2_decode import trimmed
 from pytorch_nnet.decoding.lattice import Lattice, LatticeReader, LatticeWriter, best_paths, one_best
 from pytorch_nnet.io.errors import RecipeError
 
@@ -71,6 +72,21 @@ def test_compacting_invents_no_path_and_loses_none_that_could_be_best(lattice):
     for lmwt in (1.0, *LMWTS, 100.0):
         for wip in (-3.0, *WIPS, 3.0):
             assert min(cost(p, lmwt, wip) for p in after) == pytest.approx(min(cost(p, lmwt, wip) for p in before))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(1, 8)).filter(lambda arc: arc[0] < arc[1]), max_size=14))
+def test_trimming_keeps_the_arcs_of_whole_paths(rows):
+    rows = sorted([*rows, (7, 9)])
+    paths = [[0]]
+    for path in paths:  # grows while we read: every way on from the start
+        paths += [path + [dst] for src, dst in sorted(set(rows)) if src == path[-1]]
+    through = {arc for path in paths if path[-1] == 9 for arc in zip(path, path[1:])}
+    src, dst, kept = trimmed(*np.array(rows).T)
+    assert [rows[i] for i in kept] == [row for row in rows if row in through]
+    if len(kept):
+        states = sorted({state for arc in through for state in arc})
+        assert [(states[a], states[b]) for a, b in zip(src, dst)] == [rows[i] for i in kept]
 
 
 def test_compacting_joins_what_offers_no_choice():

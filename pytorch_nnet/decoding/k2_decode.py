@@ -69,12 +69,37 @@ class K2Decoder:
             frame_idx_name="frame",
             **self.extra,
         )
-        # Pruning leaves a state without exits now and then.
-        lattice = self.k2.connect(lattice)
-        if lattice.num_arcs == 0:
+        src, dst, label, _ = np.ascontiguousarray(lattice.arcs.values().numpy().T)
+        if not (label == -1).any():  # no arc into the final state
             return None
-        arcs = lattice.arcs.values().numpy()
-        return lattice_of_frames(self.graph, matrix, arcs[:, 0], arcs[:, 1], lattice.arc.numpy(), lattice.frame.numpy())
+        src, dst, kept = trimmed(src, dst)
+        if not len(kept):
+            return None
+        return lattice_of_frames(self.graph, matrix, src, dst, lattice.arc.numpy()[kept], lattice.frame.numpy()[kept])
+
+
+def trimmed(src: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Drops arcs off every path from state 0 to the last: pruning leaves most states of a lattice without a way to the end.
+
+    src, dst: states of the arcs, sorted by src; src < dst; some arc leads to the last state.
+    Returns:
+      src and dst of the other arcs, their states renumbered in order, and the other arcs' old numbers. k2.connect does the same
+      in many times the time.
+    """
+    arcs = list(zip(src.tolist(), dst.tolist()))
+    last = int(dst.max())
+    reached, ends = [False] * (last + 1), [False] * (last + 1)
+    reached[0] = ends[last] = True
+    for start, end in arcs:
+        if reached[start]:
+            reached[end] = True
+    for start, end in reversed(arcs):
+        if ends[end]:
+            ends[start] = True
+    used = np.array(reached) & np.array(ends)
+    kept = np.flatnonzero(used[src] & used[dst])
+    number = np.cumsum(used) - 1
+    return number[src[kept]], number[dst[kept]], kept
 
 
 def lattice_of_frames(

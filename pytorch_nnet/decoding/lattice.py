@@ -93,17 +93,13 @@ def compacted(arcs: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def sort_by_level(arcs: np.ndarray, frame: np.ndarray) -> Lattice:
     """Numbers states by (longest distance from the start, old number) and sorts arcs by (dst, src, word)."""
     by_src = arcs[np.argsort(arcs["src"], kind="stable")]
-    exits, targets = np.searchsorted(by_src["src"], np.arange(len(frame) + 1)), by_src["dst"]
-    waiting = np.bincount(arcs["dst"], minlength=len(frame))
-    level = np.zeros(len(frame), np.int32)
-    frontier, depth = np.flatnonzero(waiting == 0), 0
-    while len(frontier):
-        level[frontier] = depth
-        counts = exits[frontier + 1] - exits[frontier]
-        rows = np.repeat(exits[frontier] - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
-        reached, times = np.unique(targets[rows], return_counts=True)
-        waiting[reached] -= times
-        frontier, depth = reached[waiting[reached] == 0], depth + 1
+    level = [0] * len(frame)
+    # Arcs lead to higher numbers, so a state's level is known before its own arcs are reached. Python's lists beat one NumPy
+    # call a level.
+    for src, dst in zip(by_src["src"].tolist(), by_src["dst"].tolist()):
+        if level[src] >= level[dst]:
+            level[dst] = level[src] + 1
+    level = np.array(level, np.int32)
     order = np.argsort(level, kind="stable")
     number = np.empty(len(frame), np.int32)
     number[order] = np.arange(len(frame))
@@ -117,18 +113,26 @@ def sort_by_level(arcs: np.ndarray, frame: np.ndarray) -> Lattice:
 def drop_dominated(arcs: np.ndarray) -> np.ndarray:
     """Of arcs with equal ends and word, drops each that is no better in either score than the one with the best graph
     score before it."""
-    arcs = arcs[np.lexsort((-arcs["am"], -arcs["graph"], arcs["word"], arcs["src"], arcs["dst"]))]
-    while len(arcs) > 1:
-        twin = (
-            (arcs["src"][1:] == arcs["src"][:-1])
-            & (arcs["dst"][1:] == arcs["dst"][:-1])
-            & (arcs["word"][1:] == arcs["word"][:-1])
-            & (arcs["am"][1:] <= arcs["am"][:-1])
-        )
-        if not twin.any():
-            break
-        arcs = arcs[np.concatenate([[True], ~twin])]
-    return arcs
+    if not len(arcs):
+        return arcs
+    states, words = int(arcs["dst"].max()) + 1, int(arcs["word"].max()) + 1
+    key = (arcs["src"].astype(np.int64) * states + arcs["dst"]) * words + arcs["word"]
+    order = np.argsort(key, kind="stable")
+    equal = key[order[1:]] == key[order[:-1]]
+    if not equal.any():
+        return arcs
+    # Few arcs have a twin, and only those need sorting by score.
+    twins = np.zeros(len(arcs), bool)
+    twins[order[1:][equal]] = twins[order[:-1][equal]] = True
+    group, own = arcs[twins], key[twins]
+    best_first = np.lexsort((-group["am"], -group["graph"], own))
+    group, own = group[best_first], own[best_first]
+    while True:
+        worse = (own[1:] == own[:-1]) & (group["am"][1:] <= group["am"][:-1])
+        if not worse.any():
+            return np.concatenate([arcs[~twins], group])
+        keep = np.append(True, ~worse)
+        group, own = group[keep], own[keep]
 
 
 def join_single_exits(arcs: np.ndarray, num_states: int) -> np.ndarray:
