@@ -171,17 +171,41 @@ def test_kaldi_decoder_finds_the_same_paths(recipe, tmp_path):
 
 
 def test_one_stage_alone_and_wrong_options(recipe):
-    done = subprocess.run([recipe / "run.sh", "--mini-size", "smoke", "--stage", "4", "--stop-stage", "4"], capture_output=True, text=True)
+    done = run_stage(recipe, 4)
     assert done.returncode == 0 and done.stdout.count("\n") == 1 and "up to date, skipped" in done.stdout
     done = subprocess.run([recipe / "run.sh", "--stge", "4"], capture_output=True, text=True)
     assert done.returncode == 1 and "stge" in done.stderr
 
 
-def test_a_stage_before_its_inputs_says_what_to_run(recipe, request):
-    empty = recipe.with_name(recipe.name + ".empty")  # beside it: a recipe finds steps and utils through ../..
-    empty.mkdir()
-    request.addfinalizer(lambda: shutil.rmtree(empty))
+@pytest.fixture
+def another_recipe(recipe):
+    """A recipe folder without data, beside the first: a recipe finds steps and utils through ../.."""
+    folder = recipe.with_name(recipe.name + ".other")
+    folder.mkdir()
     for name in ("run.sh", "path.sh", "cmd.sh", "conf", "local", "steps", "utils"):
-        (empty / name).symlink_to(f"../switchboard/{name}")
-    done = subprocess.run([empty / "run.sh", "--mini-size", "smoke", "--stage", "3", "--stop-stage", "3"], capture_output=True, text=True)
+        (folder / name).symlink_to(f"../switchboard/{name}")
+    yield folder
+    shutil.rmtree(folder)
+
+
+def run_stage(recipe, stage):
+    return subprocess.run([recipe / "run.sh", "--mini-size", "smoke", "--stage", str(stage), "--stop-stage", str(stage)],
+                          capture_output=True, text=True)
+
+
+def test_a_stage_before_its_inputs_says_what_to_run(another_recipe):
+    done = run_stage(another_recipe, 3)
     assert done.returncode == 1 and "missing input" in done.stderr and "--stop-stage 2" in done.stderr
+
+
+def test_a_kaldi_system_takes_the_place_of_stage_3(recipe, another_recipe):
+    """Our own alignments are Kaldi's files; imported as such, they must lead stage 4 to the same labels."""
+    shutil.copytree(recipe / "data", another_recipe / "data")
+    for name in ("train", "dev"):
+        subprocess.run([ROOT / "local/import_kaldi_system", recipe / f"exp/tri3_ali_{name}", f"data/{name}", "data/lang",
+                        f"exp/tri3_ali_{name}"], cwd=another_recipe, check=True, capture_output=True)
+    done = run_stage(another_recipe, 4)
+    assert done.returncode == 0, done.stderr
+    for name in ("frames_tri3_train", "frames_tri3_dev", "frames_train", "frames_dev"):
+        stores = [FrameStore.open(folder / "exp" / name) for folder in (recipe, another_recipe)]
+        assert stores[0].utts == stores[1].utts and (stores[0].labels[:] == stores[1].labels[:]).all()
