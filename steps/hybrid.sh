@@ -115,24 +115,30 @@ fi
 
 systems="$gmms dnn $nets $ensembles self$students"
 
-decode_system() { # name: dev first, where the LM scale and the insertion penalty are tuned, then test
-  local name=$1 graph=exp/tri3/graph suffix=_fbank step=decode set out
-  if [[ " $gmms " = *" $name "* ]]; then graph=exp/$name/graph suffix=; fi
-  if [ "$name" = tri3 ]; then step=decode_fmllr; fi
-  for set in dev "$test_set"; do
-    out=exp/$name/decode_${set}_$lm
-    once --in "exp/$name" --out "$out" -- \
-      steps/$step --nj "$decode_nj" --cmd "$decode_cmd" --decoder "$decoder" --acwt "$acwt" --beam "$beam" \
-      --lattice-beam "$lattice_beam" --max-active "$max_active" "$graph" "data/$set$suffix" "$out"
+decode_systems() { # set names...: dev, where the LM scale and the insertion penalty are tuned, or the test set
+  local set=$1 graph=exp/tri3/graph suffix=_fbank step=decode name marked=() folders=()
+  shift
+  if [[ " $gmms " = *" $1 "* ]]; then graph=exp/$1/graph suffix=; fi
+  if [ "$1" = tri3 ]; then step=decode_fmllr; fi
+  for name in "$@"; do
+    folders+=("exp/$name/decode_${set}_$lm")
+    marked+=(--in "exp/$name" --out "exp/$name/decode_${set}_$lm")
   done
+  once "${marked[@]}" -- \
+    steps/$step --nj "$decode_nj" --cmd "$decode_cmd" --decoder "$decoder" --acwt "$acwt" --beam "$beam" \
+    --lattice-beam "$lattice_beam" --max-active "$max_active" "$graph" "data/$set$suffix" "${folders[@]}"
 }
 
 if begin 9 "graphs, decoding of every system with $decoder"; then
   for gmm in $gmms; do
     once --out "exp/$gmm/graph" -- steps/mkgraph data/lang "exp/$gmm" "exp/$gmm/graph"
   done
-  decode_nj=1  # as many systems side by side as there are jobs
-  for name in $systems; do spawn "" decode_system "$name"; done
+  decode_nj=1  # as many decodings side by side as there are jobs
+  # Together, as what ensembles share with their members is then computed once; first, as these take longest.
+  for set in dev "$test_set"; do spawn "" decode_systems "$set" cnn lstm1 lstm2 $ensembles; done
+  for name in $gmms dnn sainath self $students; do
+    for set in dev "$test_set"; do spawn "" decode_systems "$set" "$name"; done
+  done
   join
   end
 fi

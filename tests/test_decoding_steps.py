@@ -8,7 +8,7 @@ import pytest
 import toy_language as toy
 
 from pytorch_nnet.corpus.datadir import DataDir
-from pytorch_nnet.decoding.decode import account, k2_python
+from pytorch_nnet.decoding.decode import DecodeOptions, account, decode_data, k2_python
 from pytorch_nnet.decoding.forward import open_scorer, scaled_loglikes
 from pytorch_nnet.decoding.kaldi_decode import KaldiDecoder
 from pytorch_nnet.decoding.lattice import Lattice, LatticeReader, LatticeWriter, one_best
@@ -248,7 +248,14 @@ def test_a_scorer_with_other_pdfs_than_the_graph_is_refused(graph):
 
 def test_a_directory_without_a_model_is_refused(recipe):
     with pytest.raises(RecipeError, match="no acoustic model here"):
-        open_scorer(recipe / "lang", DataDir.load(recipe / "data"))
+        open_scorer([recipe / "lang"], DataDir.load(recipe / "data"))
+
+
+def test_systems_that_cannot_be_decoded_together(recipe, tmp_path):
+    with pytest.raises(RecipeError, match="a GMM is scored alone"):
+        open_scorer([recipe / "exp/tri", recipe / "exp/tri"], DataDir.load(recipe / "data"))
+    with pytest.raises(RecipeError, match="--model names one system"):
+        decode_data(recipe / "graph", recipe / "data", [tmp_path / "a", tmp_path / "b"], DecodeOptions(model="exp/tri"))
 
 
 def test_networks_are_scaled_by_their_priors():

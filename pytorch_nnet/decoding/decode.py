@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Sequence
 
 from ..corpus.datadir import DataDir
 from ..io.errors import RecipeError, require_file
@@ -57,15 +59,21 @@ def k2_python() -> str:
     return python
 
 
-def decode_data(graph_dir, data_dir, decode_dir, options: DecodeOptions) -> None:
-    """Fills `decode_dir` with lat.JOB.npz, failed.txt, log/ and, last of all, num_jobs.
+def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptions) -> None:
+    """Fills each of `decode_dirs` with lat.JOB.npz, failed.txt, log/ and, last of all, num_jobs.
+
+    Several directories are several systems, decoded by the same processes: the graph is loaded once, and networks that
+    ensembles share are computed once. The log of all is the first one's; the others link to it.
 
     Raises:
       RecipeError: a missing input, a failed job, an utterance unaccounted for, more than 5 % without a path.
     """
     options.check()
-    graph_dir, out = Path(graph_dir), Path(decode_dir)
-    model = Path(options.model) if options.model else out.absolute().parent
+    graph_dir, outs = Path(graph_dir), [Path(out) for out in decode_dirs]
+    if options.model and len(outs) > 1:
+        raise RecipeError("--model names one system", expected="one <decode-dir>", found=len(outs),
+                          next="leave --model out: the acoustic model is the directory above each <decode-dir>")
+    models = [options.model or out.absolute().parent for out in outs]
     require_file(
         graph_dir / ("graph.npz" if options.decoder == "k2" else "HCLG.fst"),
         next="make the graph first (steps/mkgraph)",
@@ -73,43 +81,40 @@ def decode_data(graph_dir, data_dir, decode_dir, options: DecodeOptions) -> None
     data = DataDir.load(data_dir, need=("feats.scp",))
     options.nj = data.at_most(options.nj)
     parts = data.split(options.nj)
-    (out / "log").mkdir(parents=True, exist_ok=True)
-    for old in [out / "num_jobs", out / "failed.txt", *out.glob("lat.*.npz"), *out.glob("failed.*.txt")]:
-        old.unlink(missing_ok=True)
+    log = outs[0] / "log"
+    for out in outs:
+        out.mkdir(parents=True, exist_ok=True)
+        for old in [out / "num_jobs", out / "failed.txt", *out.glob("lat.*.npz"), *out.glob("failed.*.txt")]:
+            old.unlink(missing_ok=True)
+        if out != outs[0]:
+            link_log(out / "log", log)
+    log.mkdir(exist_ok=True)
 
-    forward = python_module(
-        "pytorch_nnet.decoding.forward",
-        "--prior-scale",
-        options.prior_scale,
-        f"--transform-dir={options.transform_dir}",
-        "--job",
-        "JOB",
-        "--nj",
-        options.nj,
-        model,
-        data_dir,
-        "ark:-",
-    )
+    forward = python_module("pytorch_nnet.decoding.forward", "--prior-scale", options.prior_scale,
+                            f"--transform-dir={options.transform_dir}", "--job", "JOB", "--nj", options.nj,
+                            *models, data_dir, "ark:-")
     python = k2_python() if options.decoder == "k2" else sys.executable
     search = [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in SearchOptions.__dataclass_fields__]
-    decoder = [
-        python,
-        "-m",
-        f"pytorch_nnet.decoding.{options.decoder}_decode",
-        *search,
-        str(graph_dir),
-        f"{out}/lat.JOB.npz",
-        f"{out}/failed.JOB.txt",
-    ]
+    decoder = [python, "-m", f"pytorch_nnet.decoding.{options.decoder}_decode", *search, str(graph_dir), "JOB",
+               *map(str, outs)]
     run_jobs(
         options.cmd,
         options.nj,
-        log=f"{out}/log/decode.JOB.log",
+        log=f"{log}/decode.JOB.log",
         command=["bash", "-c", f"set -o pipefail; {shlex.join(forward)} | {shlex.join(decoder)}"],
     )
-    account(out, parts)
-    with publish(out / "num_jobs") as file:
-        file.write(f"{options.nj}\n")
+    for out in outs:
+        account(out, parts)
+        with publish(out / "num_jobs") as file:
+            file.write(f"{options.nj}\n")
+
+
+def link_log(link: Path, log: Path) -> None:
+    """Makes `link` a symbolic link to the directory `log`, in place of what an earlier decoding left there."""
+    if link.is_dir() and not link.is_symlink():
+        shutil.rmtree(link)
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.relpath(log, link.parent))
 
 
 def account(out: Path, parts: list[DataDir]) -> None:

@@ -40,9 +40,9 @@ def decode_fmllr(graph: str, data: str, out: str, options: DecodeFmllrOptions) -
     values.pop("lang")
     first = Path(f"{out}.si")
     plain = DecodeOptions(**{**values, "model": str(model)})
-    decode_data(graph, data, first, plain)
+    decode_data(graph, data, [first], plain)
     adapt(graph, DataDir.load(data, need=("feats.scp",)), model, first, options)
-    decode_data(graph, data, out, replace(plain, transform_dir=str(first / "adapt")))
+    decode_data(graph, data, [out], replace(plain, transform_dir=str(first / "adapt")))
 
 
 def adapt(graph: str, data: DataDir, model: Path, first: Path, options: DecodeFmllrOptions) -> None:

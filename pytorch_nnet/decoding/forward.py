@@ -2,6 +2,9 @@
 
     python -m pytorch_nnet.decoding.forward [--prior-scale 1.0 --job 1 --nj 4] exp/cnn data/dev_fbank ark:- | <decoder>
 
+Several networks and ensembles of the same features may be scored at once: the archive then holds each utterance once for
+every one of them, in their order, and what they share is computed once.
+
 A network gives log p(pdf | x) - prior_scale * log p(pdf), a likelihood but for p(x), which no path can change
 (Bourlard and Morgan 1994); a GMM gives log p(x | pdf).
 """
@@ -12,7 +15,7 @@ import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable
+from typing import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -22,12 +25,13 @@ from ..io.errors import RecipeError, run_main
 from ..io.options import option, parse
 from ..io.progress import track
 
-USAGE = """Usage: python -m pytorch_nnet.decoding.forward [options] <scorer-dir> <data> ark:-
+USAGE = """Usage: python -m pytorch_nnet.decoding.forward [options] <scorer-dir>... <data> ark:-
  e.g.: python -m pytorch_nnet.decoding.forward --job 1 --nj 4 exp/cnn data/dev_fbank ark:- | ..."""
 
 # Kaldi's nnet-forward has the same floor; it keeps the logarithm of a probability that underflowed finite.
 POSTERIOR_FLOOR = 1e-20
 PRIOR_FLOOR = 1e-10
+NETWORKS = ("model.safetensors", "ensemble.yaml")  # the files that tell a network's or an ensemble's directory
 
 
 @dataclass
@@ -40,46 +44,70 @@ class ForwardOptions:
 
 @dataclass
 class Scorer:
-    """utterances: (utt, features) in C order; loglikes: features -> (T, num_pdfs) float32; num_pdfs."""
+    """utterances: (utt, features) in C order; loglikes: features -> one (T, num_pdfs) float32 for every system; num_pdfs
+    of each."""
 
     utterances: Iterable[tuple[str, np.ndarray]]
-    loglikes: Callable[[np.ndarray], np.ndarray]
-    num_pdfs: int
+    loglikes: Callable[[np.ndarray], list[np.ndarray]]
+    num_pdfs: list[int]
 
 
-def open_scorer(folder, data: DataDir, prior_scale: float = 1.0, transform_dir: str = "") -> Scorer:
-    """Opens a GMM (final.mdl), a network (model.safetensors) or an ensemble (ensemble.yaml) over the utterances of
+def open_scorer(folders: Sequence, data: DataDir, prior_scale: float = 1.0, transform_dir: str = "") -> Scorer:
+    """Opens networks (model.safetensors) and ensembles (ensemble.yaml), or one GMM (final.mdl), over the utterances of
     `data`."""
-    folder = Path(folder)
-    if (folder / "model.safetensors").exists() or (folder / "ensemble.yaml").exists():
-        import torch
-
-        from ..features.reader import FeatureReader
-        from ..models import load_model
-
-        torch.set_num_threads(1)
-        network = load_model(folder)
-        offset = prior_scale * np.log(np.maximum(network.priors, PRIOR_FLOOR))
-        return Scorer(
-            FeatureReader(data, network.cmvn),
-            lambda feats: scaled_loglikes(network.posteriors(feats), offset),
-            network.num_classes,
+    folders = [Path(folder) for folder in folders]
+    for folder in folders:
+        if not any((folder / name).exists() for name in (*NETWORKS, "final.mdl")):
+            raise RecipeError(
+                "no acoustic model here",
+                file=folder,
+                expected="final.mdl, model.safetensors or ensemble.yaml",
+                found="none of them",
+                next="train it first, or name another with --model",
+            )
+    if all(any((folder / name).exists() for name in NETWORKS) for folder in folders):
+        return open_networks(folders, data, prior_scale)
+    if len(folders) > 1:
+        raise RecipeError(
+            "a GMM is scored alone",
+            expected="networks and ensembles",
+            found=", ".join(map(str, folders)),
+            next="decode it in a call of its own",
         )
-    if (folder / "final.mdl").exists():
-        from ..hmm.features import read_transforms
-        from ..hmm.model import AcousticModel
+    from ..hmm.features import read_transforms
+    from ..hmm.model import AcousticModel
 
-        # A speaker-adapted system has a second model for features that are not adapted.
-        plain = not transform_dir and (folder / "final.alimdl").exists()
-        model = AcousticModel.load(folder, "final.alimdl" if plain else "final.mdl")
-        transforms = read_transforms(transform_dir, data) if transform_dir else None
-        return Scorer(model.features.open(data, transforms), model.loglikes, model.num_pdfs)
-    raise RecipeError(
-        "no acoustic model here",
-        file=folder,
-        expected="final.mdl, model.safetensors or ensemble.yaml",
-        found="none of them",
-        next="train it first, or name another with --model",
+    # A speaker-adapted system has a second model for features that are not adapted.
+    plain = not transform_dir and (folders[0] / "final.alimdl").exists()
+    model = AcousticModel.load(folders[0], "final.alimdl" if plain else "final.mdl")
+    transforms = read_transforms(transform_dir, data) if transform_dir else None
+    return Scorer(model.features.open(data, transforms), lambda feats: [model.loglikes(feats)], [model.num_pdfs])
+
+
+def open_networks(folders: list[Path], data: DataDir, prior_scale: float) -> Scorer:
+    """Raises RecipeError if the networks differ in the normalisation of their features."""
+    import torch
+
+    from ..features.reader import FeatureReader
+    from ..models import load_model
+    from ..models.ensemble import posteriors_of
+
+    torch.set_num_threads(1)
+    models = [load_model(folder) for folder in folders]
+    for model in models:
+        if (model.cmvn, model.dim) != (models[0].cmvn, models[0].dim):
+            raise RecipeError(
+                "networks of different features cannot be scored together",
+                id=model.path,
+                expected=f"{models[0].dim} dimensions, {models[0].cmvn} as {models[0].path}",
+                found=f"{model.dim}, {model.cmvn}",
+                next="decode it in a call of its own",
+            )
+    offsets = [prior_scale * np.log(np.maximum(model.priors, PRIOR_FLOOR)) for model in models]
+    return Scorer(
+        FeatureReader(data, models[0].cmvn),
+        lambda feats: [scaled_loglikes(p, offset) for p, offset in zip(posteriors_of(models, feats), offsets)],
+        [model.num_classes for model in models],
     )
 
 
@@ -96,29 +124,29 @@ def write_loglikes(scorer: Scorer, stream) -> None:
             raise RecipeError(
                 "an utterance without frames", id=utt, expected="at least 1 frame", next="utils/fix_data_dir"
             )
-        matrix = scorer.loglikes(feats)
-        if matrix.shape != (len(feats), scorer.num_pdfs):
-            raise RecipeError(
-                "likelihoods of the wrong shape", id=utt, expected=(len(feats), scorer.num_pdfs), found=matrix.shape
-            )
-        if not np.isfinite(matrix).all():
-            raise RecipeError(
-                "a log-likelihood is not finite",
-                id=utt,
-                found=f"{int((~np.isfinite(matrix)).sum())} values",
-                next="check the features and the training log of the scorer",
-            )
-        write_archive(stream, utt, matrix)
+        for matrix, num_pdfs in zip(scorer.loglikes(feats), scorer.num_pdfs):
+            if matrix.shape != (len(feats), num_pdfs):
+                raise RecipeError(
+                    "likelihoods of the wrong shape", id=utt, expected=(len(feats), num_pdfs), found=matrix.shape
+                )
+            if not np.isfinite(matrix).all():
+                raise RecipeError(
+                    "a log-likelihood is not finite",
+                    id=utt,
+                    found=f"{int((~np.isfinite(matrix)).sum())} values",
+                    next="check the features and the training log of the scorer",
+                )
+            write_archive(stream, utt, matrix)
 
 
 def main(argv: list[str]) -> None:
-    options, (folder, data_dir, target) = parse(ForwardOptions, argv, USAGE, nargs=3)
+    options, (*folders, data_dir, target) = parse(ForwardOptions, argv, USAGE, nargs=(3, 1000))
     if not target.startswith("ark:"):
         raise RecipeError("not an archive to write", expected="ark:- or ark:FILE", found=target)
     parts = DataDir.load(data_dir, need=("feats.scp",)).split(options.nj)
     if not 1 <= options.job <= options.nj:
         raise RecipeError("bad value for an option", id="job", expected=f"1 to {options.nj}", found=options.job)
-    scorer = open_scorer(folder, parts[options.job - 1], options.prior_scale, options.transform_dir)
+    scorer = open_scorer(folders, parts[options.job - 1], options.prior_scale, options.transform_dir)
     with contextlib.nullcontext(sys.stdout.buffer) if target == "ark:-" else open(target[4:], "wb") as stream:
         write_loglikes(scorer, stream)
 

@@ -1,7 +1,7 @@
 """The k2 decoder process: log-likelihoods on standard input, lattices out. Runs in the k2 environment (Python 3.10).
 
-    forward ... ark:- | $K2_PYTHON -m pytorch_nnet.decoding.k2_decode [options] <graph-dir> <lat.JOB.npz>
-        <failed.JOB.txt>
+    forward ... ark:- | $K2_PYTHON -m pytorch_nnet.decoding.k2_decode [options] <graph-dir> <job>
+        <decode-dir>...
 
 Pruned Viterbi beam search over the graph and the likelihoods (k2.intersect_dense_pruned).
 """
@@ -20,8 +20,8 @@ from .k2_graph import K2Graph
 from .lattice import Lattice
 from .search import SearchOptions, decode_stream
 
-USAGE = """Usage: python -m pytorch_nnet.decoding.k2_decode [options] <graph-dir> <lattices> <failed> < archive
- e.g.: ... | python -m pytorch_nnet.decoding.k2_decode --beam 13 exp/tri1/graph lat.1.npz failed.1.txt"""
+USAGE = """Usage: python -m pytorch_nnet.decoding.k2_decode [options] <graph-dir> <job> <decode-dir>... < archive
+ e.g.: ... | python -m pytorch_nnet.decoding.k2_decode --beam 13 exp/tri1/graph 1 exp/tri1/decode_dev"""
 
 
 class K2Decoder:
@@ -143,10 +143,10 @@ def lattice_of_frames(
 
 
 def main(argv: list[str]) -> None:
-    options, (graph_dir, lattices, failed) = parse(SearchOptions, argv, USAGE, nargs=3)
+    options, (graph_dir, job, *folders) = parse(SearchOptions, argv, USAGE, nargs=(3, 1000))
     options.check()
     graph = K2Graph.load(Path(graph_dir) / "graph.npz")
-    decode_stream(sys.stdin.buffer, graph.num_pdfs, K2Decoder(graph, options), lattices, failed)
+    decode_stream(sys.stdin.buffer, graph.num_pdfs, K2Decoder(graph, options), int(job), folders)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The cross-check decoder process: LatticeFasterDecoder of kaldi-hmm-gmm over HCLG.fst, without k2.
 
-    forward ... ark:- | python -m pytorch_nnet.decoding.kaldi_decode [options] <graph-dir> <lat.JOB.npz>
-        <failed.JOB.txt>
+    forward ... ark:- | python -m pytorch_nnet.decoding.kaldi_decode [options] <graph-dir> <job>
+        <decode-dir>...
 
 The library gives the best path alone, so a "lattice" is one row of words: sweeping LMWT over it changes nothing.
 Frames of words are not known and read 0.
@@ -21,8 +21,8 @@ from .lattice import Lattice
 from .openfst import read_fst, write_fst
 from .search import SearchOptions, decode_stream
 
-USAGE = """Usage: python -m pytorch_nnet.decoding.kaldi_decode [options] <graph-dir> <lattices> <failed> < archive
- e.g.: ... | python -m pytorch_nnet.decoding.kaldi_decode --beam 13 exp/tri1/graph lat.1.npz failed.1.txt"""
+USAGE = """Usage: python -m pytorch_nnet.decoding.kaldi_decode [options] <graph-dir> <job> <decode-dir>... < archive
+ e.g.: ... | python -m pytorch_nnet.decoding.kaldi_decode --beam 13 exp/tri1/graph 1 exp/tri1/decode_dev"""
 
 
 class KaldiDecoder:
@@ -88,10 +88,10 @@ def row_of_words(words: list[int], am: float, graph: float, num_frames: int) -> 
 
 
 def main(argv: list[str]) -> None:
-    options, (graph_dir, lattices, failed) = parse(SearchOptions, argv, USAGE, nargs=3)
+    options, (graph_dir, job, *folders) = parse(SearchOptions, argv, USAGE, nargs=(3, 1000))
     options.check()
     decoder = KaldiDecoder(graph_dir, options)
-    decode_stream(sys.stdin.buffer, decoder.num_pdfs, decoder, lattices, failed)
+    decode_stream(sys.stdin.buffer, decoder.num_pdfs, decoder, int(job), folders)
 
 
 if __name__ == "__main__":

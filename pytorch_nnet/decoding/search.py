@@ -1,15 +1,18 @@
 """What both decoders share: reading the stream of likelihoods, refusing bad ones, counting, and reporting failures.
 
-A decoder is a function (utterance matrix) -> Lattice, or None when no path survived.
+A decoder is a function (utterance matrix) -> Lattice, or None when no path survived. One process may decode several
+systems: the stream then holds each utterance once for every system, in the order of their decode directories.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
-from typing import IO, Callable
+from typing import IO, Callable, Sequence
 
 import numpy as np
 
@@ -72,54 +75,92 @@ def check_loglikes(utt: str, matrix: np.ndarray, num_pdfs: int) -> np.ndarray:
     return np.ascontiguousarray(matrix, dtype=np.float32)
 
 
+@dataclass
+class Tally:
+    """What became of one system's utterances."""
+
+    folder: Path
+    job: int
+    writer: LatticeWriter
+    failures: dict[str, str] = field(default_factory=dict)
+    utts: list[str] = field(default_factory=list)
+    frames: int = 0
+    arcs: int = 0
+    retried: int = 0
+    seconds: float = 0.0
+
+    def decode(self, utt: str, matrix: np.ndarray, search: Callable[[np.ndarray, int], Lattice | None]) -> None:
+        """Searches with wider and wider beams; keeps the lattice or the reason that there is none."""
+        self.utts.append(utt)
+        self.frames += len(matrix)
+        started = time.monotonic()
+        for factor in WIDER:
+            lattice = search(matrix, factor)
+            if lattice is not None:
+                break
+        self.seconds += time.monotonic() - started
+        self.retried += factor > 1
+        if lattice is None:
+            self.failures[utt] = (
+                f"no path through {len(matrix)} frames reaches a final state, even with beams {factor} times wider"
+            )
+            print(f"{self.folder}: {utt}: {self.failures[utt]}", file=sys.stderr, flush=True)
+        else:
+            self.writer.write(utt, lattice)
+            self.arcs += len(lattice.arcs)
+
+    def finish(self) -> None:
+        """Publishes failed.JOB.txt and prints the sum."""
+        with publish(self.folder / f"failed.{self.job}.txt") as file:
+            for utt in sorted(self.failures, key=str.encode):
+                file.write(f"{utt} {self.failures[utt]}\n")
+        count, size = len(self.utts), (self.folder / f"lat.{self.job}.npz").stat().st_size
+        print(
+            f"{self.folder}: decoded {count} utterances, {self.frames} frames: {len(self.failures)} failed, "
+            f"{self.retried} with wider beams, search RTF {self.seconds * FRAMES_PER_SECOND / self.frames:.4f}, "
+            f"{self.arcs / self.frames:.1f} lattice arcs a frame, {size / count / 1000:.1f} kB an utterance",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
 def decode_stream(
-    stream: IO[bytes], num_pdfs: int, decode: Callable[[np.ndarray, int], "Lattice | None"], lattices, failed
+    stream: IO[bytes],
+    num_pdfs: int,
+    search: Callable[[np.ndarray, int], Lattice | None],
+    job: int,
+    folders: Sequence[str],
 ) -> None:
-    """Decodes an archive of log-likelihoods into a lattice archive.
+    """Decodes an archive of log-likelihoods into lat.JOB.npz and failed.JOB.txt ('<utt> <reason>') of every folder.
 
     Args:
-      decode: (matrix (T, num_pdfs) float32, factor on the beams) -> lattice, or None when no path reached the end.
-      lattices: path of lat.JOB.npz. failed: path of the list '<utt> <reason>' of utterances without a lattice.
+      search: (matrix (T, num_pdfs) float32, factor on the beams) -> lattice, or None when no path reached the end.
+      folders: decode directories, one for each system of the stream.
     Raises:
-      RecipeError: an empty or broken stream, or a matrix that `check_loglikes` refuses.
+      RecipeError: an empty or broken stream, a matrix that `check_loglikes` refuses, systems with different utterances.
     """
-    failures: dict[str, str] = {}
-    count = frames = retried = arcs = 0
-    busy = 0.0
-    with LatticeWriter(lattices) as writer:
-        for utt, matrix in read_archive(stream):
-            matrix = check_loglikes(utt, np.asarray(matrix), num_pdfs)
-            count, frames = count + 1, frames + len(matrix)
-            started = time.monotonic()
-            for factor in WIDER:
-                lattice = decode(matrix, factor)
-                if lattice is not None:
-                    break
-            busy += time.monotonic() - started
-            retried += factor > 1
-            if lattice is None:
-                failures[utt] = (
-                    f"no path through {len(matrix)} frames reaches a final state, even with beams {factor} times wider"
-                )
-                print(f"{utt}: {failures[utt]}", file=sys.stderr, flush=True)
-                continue
-            writer.write(utt, lattice)
-            arcs += len(lattice.arcs)
-        if count == 0:
+    with contextlib.ExitStack() as open_writers:
+        tallies = [
+            Tally(Path(folder), job, open_writers.enter_context(LatticeWriter(f"{folder}/lat.{job}.npz")))
+            for folder in folders
+        ]
+        for tally, (utt, matrix) in zip(cycle(tallies), read_archive(stream)):
+            tally.decode(utt, check_loglikes(utt, np.asarray(matrix), num_pdfs), search)
+        if not tallies[0].utts:
             raise RecipeError(
                 "no likelihoods arrived",
                 expected="at least one utterance",
                 found="an empty archive",
                 next="see above in this log why the forward process wrote nothing",
             )
-    with publish(failed) as file:
-        for utt in sorted(failures, key=str.encode):
-            file.write(f"{utt} {failures[utt]}\n")
-    seconds = frames / FRAMES_PER_SECOND
-    print(
-        f"decoded {count} utterances, {frames} frames: {len(failures)} failed, {retried} with wider beams, "
-        f"search RTF {busy / seconds:.4f}, {arcs / frames:.1f} lattice arcs a frame, "
-        f"{Path(lattices).stat().st_size / count / 1000:.1f} kB an utterance",
-        file=sys.stderr,
-        flush=True,
-    )
+        for tally in tallies:
+            if tally.utts != tallies[0].utts:
+                raise RecipeError(
+                    "the stream does not hold every utterance once for each system",
+                    id=tally.folder,
+                    expected=f"{len(tallies[0].utts)} utterances, those of {tallies[0].folder}",
+                    found=f"{len(tally.utts)}, or others",
+                    next="give forward as many scorers as the decoder has directories, in the same order",
+                )
+    for tally in tallies:
+        tally.finish()

@@ -55,6 +55,14 @@ class Ensemble:
         return total
 
 
+def posteriors_of(models: Sequence, features: np.ndarray) -> list[np.ndarray]:
+    """The posteriors (T, num_classes) of each of several networks and ensembles; a network that several of them share is
+    computed once. features: normalised, (T, dim)."""
+    networks = {network.sha256: network for model in models for network, _ in model.members}
+    computed = {sha256: network.posteriors(features) for sha256, network in networks.items()}
+    return [model.mix([computed[network.sha256] for network, _ in model.members]) for model in models]
+
+
 def load_ensemble(folder) -> Ensemble:
     folder = Path(folder)
     config = load_config(folder / "ensemble.yaml")

@@ -12,6 +12,7 @@ from ..frames.store import FrameStore
 from ..io.errors import RecipeError
 from ..io.progress import track
 from ..io.publish import publish
+from ..models.ensemble import posteriors_of
 
 FLOOR = 1e-20  # of a probability, before its logarithm
 
@@ -31,13 +32,10 @@ def evaluate(models: Sequence, store: FrameStore) -> list[dict[str, float]]:
     a frame}. A network that several ensembles share is computed once."""
     for model in models:
         check_same_labels(model, store)
-    networks = {network.sha256: network for model in models for network, _ in model.members}
     errors, loss = np.zeros(len(models), int), np.zeros(len(models))
     what = ", ".join(model.path.name for model in models)
     for _, features, labels in track(store.utterances(), f"evaluate {what}", store.num_utts):
-        computed = {sha256: network.posteriors(features) for sha256, network in networks.items()}
-        for index, model in enumerate(models):
-            posteriors = model.mix([computed[network.sha256] for network, _ in model.members])
+        for index, posteriors in enumerate(posteriors_of(models, features)):
             errors[index] += int((posteriors.argmax(1) != labels).sum())
             chosen = posteriors[np.arange(len(labels)), labels]
             loss[index] -= float(np.log(np.maximum(chosen, FLOOR), dtype=np.float64).sum())

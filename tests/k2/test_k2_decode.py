@@ -94,7 +94,7 @@ def process(tmp_path):
     """Runs the decoder process on bytes: (CompletedProcess, folder)."""
     word_loop(0).save(tmp_path / "graph.npz")
 
-    def run(stream: bytes):
+    def run(stream: bytes, *folders):
         command = [
             sys.executable,
             "-m",
@@ -102,19 +102,37 @@ def process(tmp_path):
             "--acwt",
             "0.1",
             str(tmp_path),
-            str(tmp_path / "lat.1.npz"),
-            str(tmp_path / "failed.1.txt"),
+            "1",
+            *map(str, folders or [tmp_path]),
         ]
         return subprocess.run(command, input=stream, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
     return run
 
 
-def archive(**matrices) -> bytes:
+def archive(*entries, **matrices) -> bytes:
     stream = io.BytesIO()
-    for utt, matrix in matrices.items():
+    for utt, matrix in [*entries, *matrices.items()]:
         write_archive(stream, utt, matrix)
     return stream.getvalue()
+
+
+def test_one_process_decodes_several_systems(process, tmp_path):
+    rng = np.random.default_rng(1)
+    systems = [{utt: rng.normal(size=(size, PDFS)) for utt, size in (("a", 30), ("b", 25))} for _ in range(2)]
+    apart, together = [], [tmp_path / "x", tmp_path / "y"]
+    for number, system in enumerate(systems):
+        apart.append(tmp_path / str(number))
+        apart[-1].mkdir()
+        assert process(archive(**system), apart[-1]).returncode == 0
+    for folder in together:
+        folder.mkdir()
+    mixed = [(utt, system[utt]) for utt in ("a", "b") for system in systems]
+    assert process(archive(*mixed), *together).returncode == 0
+    lattices = [(folder / "lat.1.npz").read_bytes() for folder in apart]
+    assert lattices == [(folder / "lat.1.npz").read_bytes() for folder in together] and lattices[0] != lattices[1]
+    done = process(archive(*mixed[:-1]), *together)
+    assert done.returncode == 1 and b"every utterance once for each system" in done.stderr
 
 
 def test_process_decodes_counts_and_reports_what_failed(process, tmp_path):

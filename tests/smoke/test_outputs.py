@@ -151,6 +151,15 @@ def test_lattices_give_the_scored_words(recipe):
         assert [words[i] for i in best_paths(lattice, [9.0], [0.0])[9.0, 0.0]] == decoded[utt]
 
 
+def test_systems_decoded_together_are_as_if_decoded_alone(recipe, tmp_path):
+    subprocess.run([ROOT / "steps/decode", "--nj", "1", "--cmd", ROOT / "utils/run.py", "--acwt", "0.125", "--beam", "8",
+                    "--lattice-beam", "2", "--max-active", "1500", "--model", "exp/ens_2lstm", "--skip-scoring", "true",
+                    "exp/tri3/graph", "data/dev_fbank", tmp_path], cwd=recipe, check=True, capture_output=True)
+    together = recipe / "exp/ens_2lstm/decode_dev_tg"
+    assert (together / "log").resolve() == (recipe / "exp/cnn/decode_dev_tg/log").resolve()
+    assert (together / "lat.1.npz").read_bytes() == (tmp_path / "lat.1.npz").read_bytes()
+
+
 def test_kaldi_decoder_finds_the_same_paths(recipe, tmp_path):
     """The same graph and likelihoods through both searches, at beams wide enough that neither loses the best path."""
     best = {}

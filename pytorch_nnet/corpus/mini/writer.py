@@ -66,7 +66,7 @@ class Size:
     seconds: float
 
 
-SIZES = {"smoke": Size(train=8, test=2, seconds=30), "default": Size(train=48, test=8, seconds=60)}
+SIZES = {"smoke": Size(train=8, test=2, seconds=30), "default": Size(train=52, test=8, seconds=60)}
 
 
 def write_corpus(folder, size: Size, seed: int, *, progress: Callable[[], None] = lambda: None) -> dict[str, float]:
