@@ -87,7 +87,7 @@ def test_unreadable_audio_is_reported(tmp_path, name):
     path = tmp_path / name
     soundfile.write(path, noise(1), 8000, format=FORMATS[name][0], subtype=FORMATS[name][1])
     path.write_bytes(path.read_bytes()[:30])
-    with pytest.raises(RecipeError, match="cannot be read"):
+    with pytest.raises(RecipeError, match="cannot be read|header is cut short"):
         inspect_audio(str(path))
     with pytest.raises(RecipeError, match="missing"):
         inspect_audio(str(tmp_path / "none.wav"))
