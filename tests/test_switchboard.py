@@ -156,7 +156,9 @@ def test_word_outside_the_lexicon(release):
 
 def test_pem_must_agree_with_stm(release):
     lines(release / "eval/english/hub5e_00.pem", PEM[:-1])
-    refused(release, "pem and stm disagree", "sw_4390 B", "only in the stm")
+    refused(release, "pem and stm disagree", "sw_4390 B 0.02 to 2.00 only in the stm (1 such segments)")
+    lines(release / "eval/english/hub5e_00.pem", [*PEM[:-1], "sw_4390 2 unknown 0.02 1.90"])
+    refused(release, "sw_4390 B 0.02 to 1.90 only in the pem; sw_4390 B 0.02 to 2.00 only in the stm (2 such segments)")
     (release / "eval/english/hub5e_00.pem").unlink()
     assert prepared(release).rules["no hub5e_00.pem: stm segments not cross-checked"] == 1
 

@@ -31,7 +31,8 @@ def said(texts) -> DataDir:
     data = DataDir(Path("all"), {})
     for number, text in enumerate(texts):
         utt = f"sw02001-A_{number:06d}-{number + 1:06d}"
-        data.utt2spk[utt], data.text[utt], data.segments[utt] = "sw02001-A", text.split(), Segment("sw02001-A", number / 100, number / 100 + 0.01)
+        data.utt2spk[utt], data.text[utt] = "sw02001-A", text.split()
+        data.segments[utt] = Segment("sw02001-A", number / 100, number / 100 + 0.01)
     data.wav["sw02001-A"], data.channel["sw02001-A"] = "a.sph", ("sw02001", "A")
     return data
 

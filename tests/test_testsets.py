@@ -11,8 +11,10 @@ from pytorch_nnet.corpus.testsets import read_rt03
 from pytorch_nnet.io.errors import RecipeError
 from ldc import audio, lines
 
-RT03 = [";; CATEGORY \"0\" \"\" \"\"", "{n} 1 inter_segment_gap 0.00 0.50 <O,fsh,M,fsh-M>", "{n} 1 {n}_A 0.50 1.00 <O,fsh,M,fsh-M> SO ((I))",
-        "{n} 2 {n}_B 0.70 1.90 <O,fsh,F,fsh-F> <B_ASIDE> (%HESITATION) YEAH", "{n} 2 {n}_B 1.90 2.00 <O,fsh,F,fsh-F> IGNORE_TIME_SEGMENT_IN_SCORING"]
+RT03 = [';; CATEGORY "0" "" ""', "{n} 1 inter_segment_gap 0.00 0.50 <O,fsh,M,fsh-M>",
+        "{n} 1 {n}_A 0.50 1.00 <O,fsh,M,fsh-M> SO ((I))",
+        "{n} 2 {n}_B 0.70 1.90 <O,fsh,F,fsh-F> <B_ASIDE> (%HESITATION) YEAH",
+        "{n} 2 {n}_B 1.90 2.00 <O,fsh,F,fsh-F> IGNORE_TIME_SEGMENT_IN_SCORING"]
 
 
 @pytest.fixture
@@ -88,11 +90,13 @@ def test_fisher_text_file(tmp_path, run):
     for part, number in (("LDC2004T19/fe_03_p1_tran", 4), ("LDC2005T19/fe_03_p2_tran", 5851)):
         name = f"fe_03_{number:05d}"
         lines(tmp_path / part / "data/trans" / f"{number // 100:03d}" / f"{name}.txt",
-              [f"# {name}.sph", "# Transcribed at the LDC", "", "7.38 8.78 B: an- so the (( topic )) is", "", "1.00 2.00 A: [LAUGH] yes\r", "3.0 4.0 A: (( ))"])
+              [f"# {name}.sph", "# Transcribed at the LDC", "", "7.38 8.78 B: an- so the (( topic )) is", "",
+               "1.00 2.00 A: [LAUGH] yes\r", "3.0 4.0 A: (( ))"])
     done = run("local/prepare_fisher", "LDC2004T19", "LDC2005T19", "data/local/fisher/text")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "data/local/fisher/text").read_text().splitlines()[:3] == [
-        "fe_03_00004-A-000100-000200 [laughter] yes", "fe_03_00004-B-000738-000878 an- so the topic is", "fe_03_05851-A-000100-000200 [laughter] yes"]
+        "fe_03_00004-A-000100-000200 [laughter] yes", "fe_03_00004-B-000738-000878 an- so the topic is",
+        "fe_03_05851-A-000100-000200 [laughter] yes"]
     assert "2 conversations (published: 11699), 14 words" in done.stdout and "2  lines without a word dropped" in done.stdout
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 from ..io.archives import refuse_pipe
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError
 from .sphere import MAGIC, expand, is_compressed, read_header, read_sphere
 
 MEND_AUDIO = "copy the file from the corpus again"

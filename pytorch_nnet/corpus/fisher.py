@@ -89,10 +89,12 @@ def prepare_fisher(folders: list[str], text, *, max_bad_percent: float = DEFAULT
     Raises:
       RecipeError: no transcripts, or more lines than max_bad_percent that cannot be read.
     """
-    rules, counts, faults = FisherRules(), Counter(), Faults()
+    rules, faults = FisherRules(), Faults()
+    counts: Counter[str] = Counter()
     files = find_files(folders, TRANSCRIPT.pattern, what="Fisher transcripts", expected="fe_03_p1_tran/data/trans/000/fe_03_00001.txt",
                        option="--fisher", counts=counts)
-    lines, words = 0, Counter()
+    lines = 0
+    words: Counter[str] = Counter()
     with Progress("Fisher transcripts", len(files), "files") as progress, publish(text) as output:
         for name, path in files.items():
             said: dict[str, list[str]] = {}

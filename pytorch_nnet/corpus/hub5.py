@@ -93,12 +93,12 @@ def check_pem(path, segments: list[Scored]) -> None:
             raise RecipeError("malformed pem line", file=f"{path}:{number}",
                               expected="<file> <channel> <speaker> <start> <end>", found=repr(line.strip())) from None
     expected = {(s.file, s.side, round(s.start * 100), round(s.end * 100)): s.source for s in segments}
-    for key in sorted(found ^ expected.keys()):
-        name, side, start, end = key
-        where, number = "stm" if key in expected else "pem", len(found ^ expected.keys())
-        raise RecipeError("pem and stm disagree", file=path, id=f"{name} {side}", expected="the same segments in both",
-                          found=f"{start / 100:.2f} to {end / 100:.2f} only in the {where} ({number} such segments)",
-                          next="use the pem and stm files of one release")
+    differing = sorted(found ^ expected.keys())
+    if differing:
+        named = [f"{name} {side} {first / 100:.2f} to {last / 100:.2f} only in the {'stm' if key in expected else 'pem'}"
+                 for key in differing[:5] for name, side, first, last in [key]]
+        raise RecipeError("pem and stm disagree", file=path, id=f"{differing[0][0]} {differing[0][1]}", expected="the same segments in both",
+                          found=f"{'; '.join(named)} ({len(differing)} such segments)", next="use the pem and stm files of one release")
 
 
 def scorer_stm(path) -> list[str]:

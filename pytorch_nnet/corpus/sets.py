@@ -20,7 +20,7 @@ from ..io.errors import RecipeError
 from .datadir import DataDir
 from .markup import NOISES
 
-DEFAULT_DEV = 10  # conversations, about an hour of Switchboard ...
+DEFAULT_DEV = 8  # conversations, about an hour of Switchboard, whose conversations have 7.8 minutes of speech on average ...
 DEFAULT_DEV_SHARE = 1 / 8  # ... but no more than this share of a small corpus; train_dev likewise
 TRAIN_DEV = 4000  # segments
 MAX_SAME_TEXT = 300
@@ -90,7 +90,8 @@ def kaldi_sets(data: DataDir) -> dict[str, DataDir]:
 def without_repeats(data: DataDir, utts: list[str], most: int = MAX_SAME_TEXT) -> list[str]:
     """The utterances of a list, those with the same words thinned evenly to `most`."""
     texts = {utt: " ".join(data.text[utt]) for utt in utts}
-    number, seen, kept = Counter(texts.values()), Counter(), []
+    number, kept = Counter(texts.values()), []
+    seen: Counter[str] = Counter()
     for utt in utts:
         text = texts[utt]
         place, total = seen[text], number[text]

@@ -40,7 +40,7 @@ def read_header(path) -> tuple[dict[str, str], int]:
             raise RecipeError("not a SPHERE file", file=path, expected="a header that begins with NIST_1A", found=repr(magic[:20]))
         file.seek(0)
         lines = file.read(int(size)).decode("latin-1").split("\n")[2:]
-    fields = {}
+    fields: dict[str, str] = {}
     for line in lines:
         if line.strip() == "end_head":
             return fields, int(size)
@@ -66,7 +66,7 @@ def read_sphere(path) -> Sphere:
             raise RecipeError("SPHERE header without a number", file=path, id=name, expected="an integer",
                               found=fields.get(name, "nothing"))
         numbers[name] = int(fields[name])
-    sphere = Sphere(str(path), *numbers.values(), compressed=bool(packing))
+    sphere = Sphere(str(path), numbers["sample_rate"], numbers["channel_count"], numbers["sample_count"], bool(packing))
     if packing:
         find_sph2pipe(path, packing)
         return sphere

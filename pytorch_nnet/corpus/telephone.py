@@ -57,5 +57,5 @@ def in_order(data: DataDir) -> DataDir:
     for table in (data.utt2spk, data.text, data.segments, data.wav, data.channel):
         entries = sorted(table.items(), key=lambda item: item[0].encode())
         table.clear()
-        table.update(entries)  # type: ignore[call-overload]
+        table.update(entries)  # type: ignore[arg-type]
     return data

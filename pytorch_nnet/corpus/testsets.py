@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Iterable
 
@@ -36,14 +37,12 @@ def read_eval2000(folders: Iterable, counts: Counter) -> TestSet:
     Raises:
       RecipeError: a file that is missing, no audio for a reference, a pem that differs from the stm.
     """
-    folders, where = list(folders), {"option": "--eval2000", "counts": counts}
-    stm_path, = find_files(folders, r"hub5e00\.english.*\.stm", what="Hub5'00 references", expected="hub5e00.english.000405.stm",
-                           **where).values()
-    glm_path, = find_files(folders, r"en20000405_hub5\.glm", what="Hub5'00 mapping rules", expected="en20000405_hub5.glm",
-                           **where).values()
-    audio = find_files(folders, r".*\.sph", what="Hub5'00 audio", expected="sw_4390.sph and its like", **where)
+    find = partial(find_files, list(folders), option="--eval2000", counts=counts)
+    stm_path, = find(r"hub5e00\.english\.000405\.stm", what="Hub5'00 references", expected="hub5e00.english.000405.stm").values()
+    glm_path, = find(r"en20000405_hub5\.glm", what="Hub5'00 mapping rules", expected="en20000405_hub5.glm").values()
+    audio = find(r".*\.sph", what="Hub5'00 audio", expected="sw_4390.sph and its like")
     segments = read_stm(stm_path, counts)
-    pems = find_files(folders, r"hub5e_00\.pem", what="Hub5'00 segments", expected="hub5e_00.pem", required=False, **where)
+    pems = find(r"hub5e_00\.pem", what="Hub5'00 segments", expected="hub5e_00.pem", required=False)
     for path in pems.values():
         check_pem(path, segments)
     if not pems:
@@ -58,11 +57,11 @@ def read_rt03(folder, counts: Counter) -> TestSet:
     Raises:
       RecipeError: as `read_eval2000`.
     """
-    where = {"option": "--rt03", "counts": counts}
-    telephone = {**where, "within": ("english", "cts")}
-    stms = find_files(folder, r".*\.stm", what="RT-03 references", expected="references/eval03/english/cts/*.stm", **telephone)
-    glm_path, = find_files(folder, r"en20030506\.glm", what="RT-03 mapping rules", expected="trans_rules/en20030506.glm", **where).values()
-    audio = find_files(folder, r".*\.sph", what="RT-03 audio", expected="audio/eval03/english/cts/*.sph", **telephone)
+    find = partial(find_files, folder, option="--rt03", counts=counts)
+    telephone = ("english", "cts")
+    stms = find(r".*\.stm", what="RT-03 references", expected="references/eval03/english/cts/*.stm", within=telephone)
+    glm_path, = find(r"en20030506\.glm", what="RT-03 mapping rules", expected="trans_rules/en20030506.glm").values()
+    audio = find(r".*\.sph", what="RT-03 audio", expected="audio/eval03/english/cts/*.sph", within=telephone)
     segments = [segment for path in stms.values() for segment in read_stm(path, counts)]
     times = [(segment.start, segment.end) for segment in segments]
     data = scored_data("rt03", segments, times, audio, "LDC2007S10 as --rt03", counts)
