@@ -12,6 +12,7 @@ the markup that the transcripts have. Goals: 10 minutes, 2 GB.
 
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -38,8 +39,9 @@ def main(argv):
                    "--eval2000", f"{release}/LDC2002S09 {release}/LDC2002T43", release / "data"]
         process = subprocess.Popen([sys.executable, *map(str, command)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
         peak = Peak(process.pid)
-        code, seconds = process.wait(), time.monotonic() - start
-    print(f"\nlocal/prepare_switchboard: {seconds:.0f} s, peak {peak.stop() / 1e6:.2f} GB; {machine()}, commit {commit()}")
+        code, seconds, used = process.wait(), time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"\nlocal/prepare_switchboard: {seconds:.0f} s, of them {used.ru_utime + used.ru_stime:.0f} s on the processor, "
+          f"peak {peak.stop() / 1e6:.2f} GB; {machine()}, commit {commit()}")
     return code
 
 
