@@ -76,6 +76,24 @@ def test_words_run_together_share_their_phones():
     assert [(w.word, w.start, w.end) for w in words] == [("of", 1.0, pytest.approx(1.1)), ("the", pytest.approx(1.1), pytest.approx(1.2))]
 
 
+def test_a_stop_begins_with_its_closure():
+    with open_synthesizer() as synthesizer:
+        speech = synthesizer.say("we talk to a cat".split())
+        rate = synthesizer.rate
+    phones = [phone for word in speech.words for phone in word.phones]
+    stops = [index for index, phone in enumerate(phones) if phone.name in espeak.STOPS]
+    assert len(stops) == 5
+    for index in stops:
+        before, phone = phones[index - 1], phones[index]
+        first = round(phone.start * rate)
+        assert before.end == phone.start and speech.samples[first - 1] != 0
+        if phone.name in ("t", "k"):  # voiceless: a whole closure, then the burst
+            closure = np.flatnonzero(speech.samples[first:])[0] / rate
+            assert 0.03 < closure < 0.07 and phone.end > phone.start + closure
+    vowels = [phone for phone in phones if phone.name == "i:"]
+    assert vowels[0].end - vowels[0].start < 0.08
+
+
 def test_unknown_voice_and_too_many_voices_are_refused():
     with open_synthesizer({"v": "language variant\nname v\n"}) as synthesizer:
         assert np.abs(synthesizer.say(["hello"], "en-us+v").samples).max() > 0.05

@@ -28,6 +28,9 @@ DATA_FILES = ("phontab", "phonindex", "phondata", "intonations", "en_dict")
 ACCENTS = {"en-us": "en-US", "en-us-nyc": "en-US-nyc", "en-029": "en-029", "en-gb-x-rp": "en-GB-x-rp",
            "en-gb-scotland": "en-GB-scotland"}  # voice name -> file under lang/gmw
 
+# Phonemes that begin with a closure. The library makes it of zeros and counts it to the phone before.
+STOPS = frozenset(("p", "b", "t", "t2", "t#", "t[", "d", "k", "g", "tS", "dZ"))
+
 # Constants of speak_lib.h.
 SYNCHRONOUS, PHONEME_EVENTS, UTF8, EE_OK = 2, 1, 1, 0
 RATE, PITCH, RANGE = 1, 3, 4
@@ -117,7 +120,9 @@ class Synthesizer:
         if not len(samples) or np.abs(samples).max() < AUDIBLE:
             raise RecipeError("espeak-ng returned silence", file=self.data, id=voice, expected=f"speech for '{' '.join(tokens)}'",
                               found=f"{len(samples)} samples, peak {np.abs(samples).max(initial=0):.4f}")
-        return Speech(samples, self._words(tokens, len(samples)))
+        words = self._words(tokens, len(samples))
+        give_closures_to_stops([phone for word in words for phone in word.phones], samples, self.rate)
+        return Speech(samples, words)
 
     def _words(self, tokens: Sequence[str], count: int) -> list[SpokenWord]:
         """Groups the phoneme events by token."""
@@ -146,6 +151,19 @@ class Synthesizer:
         if not words or words[0].tokens.start != 0:
             raise RecipeError("espeak-ng gave no phonemes for the first word", id=" ".join(tokens))
         return words
+
+
+def give_closures_to_stops(phones: Sequence[SpokenPhone], samples: np.ndarray, rate: int) -> None:
+    """Lets a stop begin with its closure, as phoneticians and aligners have it, where the library starts it at the burst.
+
+    After a pause the closure cannot be told from the pause; there the burst remains the start.
+    """
+    for before, phone in zip(phones, phones[1:]):
+        if phone.name in STOPS and before.end == phone.start:
+            first, burst = round(before.start * rate), round(phone.start * rate)
+            sounding = np.flatnonzero(samples[first:burst])
+            if len(sounding):
+                before.end = phone.start = (first + int(sounding[-1]) + 1) / rate
 
 
 @contextlib.contextmanager
