@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.scoring.figures import millions_seen
-from pytorch_nnet.scoring.filter import apply_rules, read_rules
+from pytorch_nnet.scoring.glm import Glm, apply_rules
 from pytorch_nnet.scoring.tune import choose, read_sweep, tune
 from pytorch_nnet.scoring.wer import Counts, count_errors, edits, read_wer, write_wer
 
@@ -86,21 +86,10 @@ def test_wer_file(tmp_path):
         read_wer(tmp_path / "wer_8_0.5")
 
 
-def test_rules(tmp_path):
-    lines = [";; sounds", "[noise] =>", "", "uh-huh => uh huh", "all right => alright", "all => every", "uh => hm"]
-    (tmp_path / "rules").write_text("\n".join(lines) + "\n")
-    rules = read_rules(tmp_path / "rules")
-    assert apply_rules("[noise] uh-huh all right all [noise]".split(), rules) == "uh huh alright every".split()
-    assert apply_rules(["all"], rules) == ["every"] and apply_rules([], rules) == [] and apply_rules(["x"], {}) == ["x"]
-    for bad in ("[noise]\n", "=> x\n", "a => b\na => c\n"):
-        (tmp_path / "rules").write_text(bad)
-        with pytest.raises(RecipeError, match="bad scoring rule"):
-            read_rules(tmp_path / "rules")
-
-
 def test_rules_of_the_recipe_take_no_word_away():
-    rules = read_rules(ROOT / "egs/switchboard/conf/scoring_rules.txt")
-    assert apply_rules("the day [laughter] uh after we went <unk>".split(), rules) == "the day after we went".split()
+    rules = Glm.read(ROOT / "egs/switchboard/conf/scoring_rules.txt")
+    assert apply_rules("the day [laughter] uh uh after we went <unk>".split(), rules) == "the day after we went".split()
+    assert apply_rules(["x", "y"], None) == ["x", "y"] and apply_rules(["uh"], rules) == []
 
 
 # --- tuning
@@ -214,7 +203,7 @@ PATHS = {"u1": [("a b c", -20.0, -4.0), ("a c", -30.0, -2.0)], "u2": [("a", -1.0
 
 def test_score_step(run, tmp_path):
     decoded(tmp_path, TEXT, [{"u1": PATHS["u1"]}, {"u2": PATHS["u2"]}], failed=["u3 no path within the beam"])
-    (tmp_path / "rules").write_text("<unk> =>\n")
+    (tmp_path / "rules").write_text(";; a GLM\n<unk> => / [ ] __ [ ]\n")
     call = ["steps/score", "--min-lmwt", 4, "--max-lmwt", 6, "--wips", "0.0,1.5", "--rules", "rules", "data", "graph",
             "decode"]
     done = run(*call)

@@ -12,7 +12,7 @@ from ..io.errors import RecipeError, require_file
 from ..io.launcher import python_module, run_jobs
 from ..io.publish import publish
 from ..lang.lang_dir import read_symbols
-from .filter import apply_rules, read_rules
+from .glm import Glm, apply_rules
 from .sweep_job import pairs
 from .wer import Counts, count_errors, write_wer
 
@@ -33,7 +33,8 @@ def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[f
 
     Args:
       data: data directory with the reference, text. words_dir: graph or lang directory with words.txt.
-      rules_file: scoring rules (scoring.filter) for references and hypotheses; the .txt files hold words as decoded.
+      rules_file: scoring rules (scoring.glm, without alternatives) for references and hypotheses; the .txt files hold words as
+        decoded.
     Raises:
       RecipeError: a reference without a lattice that decoding has not listed as failed, or a lattice without a
         reference.
@@ -42,7 +43,7 @@ def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[f
     archives = int(Path(require_file(folder / "num_jobs", next="decode first (steps/decode)")).read_text())
     references = read_text(Path(data) / "text")
     symbols = {number: word for word, number in read_symbols(Path(words_dir) / "words.txt").items()}
-    rules = read_rules(rules_file) if rules_file else {}
+    rules = Glm.read(rules_file) if rules_file else None
     if not lmwts or not wips or min(lmwts) <= 0:
         raise RecipeError("nothing to sweep", expected="LM weights above 0 and an insertion penalty",
                           found=f"{list(lmwts)}, {list(wips)}")

@@ -19,7 +19,7 @@ from pytorch_nnet.frames.store import FrameStore
 from pytorch_nnet.hmm.model import AcousticModel
 from pytorch_nnet.io.archives import read_alignments
 from pytorch_nnet.lang.lang_dir import LangDir
-from pytorch_nnet.scoring.filter import apply_rules, read_rules
+from pytorch_nnet.scoring.glm import Glm, apply_rules
 
 SYSTEMS = ["mono", "tri1", "tri2", "tri3", "dnn", "cnn", "sainath", "lstm1", "lstm2", "ens_lstm_cnn", "ens_2lstm", "ens_2lstm_cnn",
            "self", "student_l0.75_c90"]
@@ -48,7 +48,7 @@ def table1(recipe) -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("set_name", ["dev", "eval2000"])
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_wer_files_hold_the_distance_of_the_decoded_words(recipe, system, set_name):
-    rules = read_rules(recipe / "conf/scoring_rules.txt")
+    rules = Glm.read(recipe / "conf/scoring_rules.txt")
     references = read_text(recipe / "data" / set_name / "text")
     folder = recipe / "exp" / system / f"decode_{set_name}_tg"
     words = errors = 0
