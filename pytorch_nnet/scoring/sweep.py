@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import AbstractSet as Set, Iterable, Sequence
 
 from ..corpus.datadir import read_text
 from ..io.errors import RecipeError, require_file
@@ -16,7 +16,18 @@ from .glm import Glm, apply_rules
 from .sweep_job import pairs
 from .wer import Counts, count_errors, write_wer
 
-Paths = dict[str, list[list[int]]]  # utterance -> word-ids for each (LMWT, WIP)
+# A recipe's own rules, used without being asked for, as Kaldi does with local/wer_output_filter.
+DEFAULT_RULES = "conf/scoring_rules.txt"
+TimedWords = list[tuple[int, int]]  # word-ids and the frames where they were emitted
+
+
+@dataclass
+class Paths:
+    """Best paths of a decoding directory: frames by utterance, a path by utterance for each (LMWT, WIP) as in `pairs`."""
+
+    frames: dict[str, int]
+    paths: dict[str, list[TimedWords]]
+    failed: dict[str, str]  # utterances without a lattice, with the reason
 
 
 @dataclass
@@ -40,40 +51,46 @@ def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[f
         reference.
     """
     folder = Path(decode_dir)
-    archives = int(Path(require_file(folder / "num_jobs", next="decode first (steps/decode)")).read_text())
     references = read_text(Path(data) / "text")
     symbols = {number: word for word, number in read_symbols(Path(words_dir) / "words.txt").items()}
     rules = Glm.read(rules_file) if rules_file else None
-    if not lmwts or not wips or min(lmwts) <= 0:
-        raise RecipeError("nothing to sweep", expected="LM weights above 0 and an insertion penalty",
-                          found=f"{list(lmwts)}, {list(wips)}")
-
-    for old in (*folder.glob("wer_*"), *folder.glob("scoring/*.txt"), *folder.glob("scoring/*.jsonl")):
+    for old in (*folder.glob("wer_*"), *folder.glob("scoring/*.txt")):
         old.unlink()
-    jobs = min(nj, archives)
-    run_jobs(cmd, jobs, log=str(folder / "scoring" / "log" / "best_paths.JOB.log"),
-             command=python_module("pytorch_nnet.scoring.sweep_job", folder, "JOB", jobs, ",".join(map(str, lmwts)),
-                                   ",".join(map(str, wips))))
-    paths: Paths = {}
-    for job in range(1, jobs + 1):
-        name = folder / "scoring" / f"paths.{job}.jsonl"
-        with open(name, encoding="utf-8") as file:
-            paths.update(map(json.loads, file))
-        name.unlink()
-
-    failed = read_failed(folder / "failed.txt")
-    check_complete(references, paths, failed, folder)
+    found = find_paths(folder, references, lmwts, wips, nj=nj, cmd=cmd)
     filtered = {utt: apply_rules(words, rules) for utt, words in references.items()}
-    sweep = Sweep({}, failed)
+    sweep = Sweep({}, found.failed)
     for index, (lmwt, wip) in enumerate(pairs(list(lmwts), list(wips))):
-        hypotheses = {utt: [symbols[number] for number in paths[utt][index]] for utt in sorted(paths, key=str.encode)}
+        hypotheses = {utt: [symbols[number] for number, _ in found.paths[utt][index]]
+                      for utt in sorted(found.paths, key=str.encode)}
         with publish(folder / "scoring" / f"{lmwt}.{wip}.txt") as file:
             file.writelines(" ".join([utt, *words]) + "\n" for utt, words in hypotheses.items())
         counts = count_errors(filtered, {utt: apply_rules(words, rules) for utt, words in hypotheses.items()})
         title = f"compute-wer: LM weight {lmwt}, insertion penalty {wip}, scoring rules {rules_file or 'none'}"
-        write_wer(folder / f"wer_{lmwt}_{wip}", counts, title, failed)
+        write_wer(folder / f"wer_{lmwt}_{wip}", counts, title, found.failed)
         sweep.counts[lmwt, wip] = counts
     return sweep
+
+
+def find_paths(folder: Path, references: Iterable[str], lmwts: Sequence[float], wips: Sequence[float], *, nj: int,
+               cmd: str) -> Paths:
+    """The best paths of every utterance of `references`; raises RecipeError where `check_complete` does."""
+    archives = int(Path(require_file(folder / "num_jobs", next="decode first (steps/decode)")).read_text())
+    if not lmwts or not wips or min(lmwts) <= 0:
+        raise RecipeError("nothing to sweep", expected="LM weights above 0 and an insertion penalty",
+                          found=f"{list(lmwts)}, {list(wips)}")
+    jobs = min(nj, archives)
+    run_jobs(cmd, jobs, log=str(folder / "scoring" / "log" / "best_paths.JOB.log"),
+             command=python_module("pytorch_nnet.scoring.sweep_job", folder, "JOB", jobs, ",".join(map(str, lmwts)),
+                                   ",".join(map(str, wips))))
+    found = Paths({}, {}, read_failed(folder / "failed.txt"))
+    for job in range(1, jobs + 1):
+        name = folder / "scoring" / f"paths.{job}.jsonl"
+        with open(name, encoding="utf-8") as file:
+            for utt, frames, paths in map(json.loads, file):
+                found.frames[utt], found.paths[utt] = frames, paths
+        name.unlink()
+    check_complete(set(references), found.paths.keys(), found.failed, folder)
+    return found
 
 
 def read_failed(path: Path) -> dict[str, str]:
@@ -84,14 +101,14 @@ def read_failed(path: Path) -> dict[str, str]:
     return {utt: reason or "no reason given" for utt, _, reason in lines}
 
 
-def check_complete(references, paths: Paths, failed: dict[str, str], folder: Path) -> None:
+def check_complete(references: set[str], decoded: Set[str], failed: dict[str, str], folder: Path) -> None:
     """Every reference has either a lattice or a reason for its absence, and nothing else was decoded."""
     for what, utts, expected in (
-            ("utterances neither decoded nor listed as failed", references.keys() - paths.keys() - failed.keys(),
+            ("utterances neither decoded nor listed as failed", references - decoded - failed.keys(),
              "a lattice, or a line in failed.txt"),
-            ("decoded utterances without a reference", (paths.keys() | failed.keys()) - references.keys(),
+            ("decoded utterances without a reference", (decoded | failed.keys()) - references,
              "an utterance of the data directory"),
-            ("utterances decoded and listed as failed", paths.keys() & failed.keys(), "one or the other")):
+            ("utterances decoded and listed as failed", decoded & failed.keys(), "one or the other")):
         if utts:
             raise RecipeError(what, file=folder, id=min(utts), expected=expected, found=f"{len(utts)} such utterances",
                               next="decode again (steps/decode) with this data directory")
