@@ -12,7 +12,7 @@ from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.scoring.figures import millions_seen
 from pytorch_nnet.scoring.glm import Glm, apply_rules
 from pytorch_nnet.scoring.tune import choose, read_sweep, tune
-from pytorch_nnet.scoring.wer import Counts, count_errors, edits, read_wer, write_wer
+from pytorch_nnet.scoring.wer import Counts, count_errors, edits, edits_by_utterance, read_wer, write_wer
 
 ROOT = Path(__file__).resolve().parents[1]
 words = st.lists(st.sampled_from("abc"), max_size=8)
@@ -64,11 +64,11 @@ def test_known_errors():
     references = {"u1": "the day after we went".split(), "u2": "yes".split(), "u3": "oh well".split(),
                   "u4": "never mind it".split()}
     hypotheses = {"u1": "the day we want to".split(), "u2": ["yes"], "u3": []}
-    counts = count_errors(references, hypotheses)
+    counts = count_errors(references, edits_by_utterance(references, hypotheses), {"u4"})
     assert counts == Counts(words=11, ins=1, dels=6, sub=1, sentences=4, wrong=3, failed=1)
     assert counts.report() == "%WER 72.73 [ 8 / 11, 1 ins, 6 del, 1 sub ]"
     with pytest.raises(RecipeError, match="no reference words"):
-        count_errors({"u": []}, {"u": ["a"]})
+        count_errors({"u": []}, edits_by_utterance({"u": []}, {"u": ["a"]}))
 
 
 def test_wer_file(tmp_path):

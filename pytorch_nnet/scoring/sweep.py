@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import AbstractSet as Set, Iterable, Sequence
 
 from ..corpus.datadir import read_text
+from ..io.archives import read_scp
 from ..io.errors import RecipeError, require_file
 from ..io.launcher import python_module, run_jobs
 from ..io.publish import publish
 from ..lang.lang_dir import read_symbols
 from .glm import Glm, apply_rules
 from .sweep_job import pairs
-from .wer import Counts, count_errors, write_wer
+from .wer import Counts, count_errors, edits_by_utterance, write_wer
 
 # A recipe's own rules, used without being asked for, as Kaldi does with local/wer_output_filter.
 DEFAULT_RULES = "conf/scoring_rules.txt"
@@ -40,7 +41,8 @@ class Sweep:
 
 def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[float], rules_file=None, nj: int = 1,
           cmd: str) -> Sweep:
-    """Writes <decode-dir>/wer_<LMWT>_<WIP> and scoring/<LMWT>.<WIP>.txt, replacing those of an earlier sweep.
+    """Writes <decode-dir>/wer_<LMWT>_<WIP>, scoring/<LMWT>.<WIP>.txt and .counts (a line an utterance: its id, its speaker, words
+    of the reference, errors), replacing those of an earlier sweep.
 
     Args:
       data: data directory with the reference, text. words_dir: graph or lang directory with words.txt.
@@ -52,9 +54,10 @@ def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[f
     """
     folder = Path(decode_dir)
     references = read_text(Path(data) / "text")
+    speakers = read_scp(Path(data) / "utt2spk") if (Path(data) / "utt2spk").exists() else {}
     symbols = {number: word for word, number in read_symbols(Path(words_dir) / "words.txt").items()}
     rules = Glm.read(rules_file) if rules_file else None
-    for old in (*folder.glob("wer_*"), *folder.glob("scoring/*.txt")):
+    for old in (*folder.glob("wer_*"), *folder.glob("scoring/*.txt"), *folder.glob("scoring/*.counts")):
         old.unlink()
     found = find_paths(folder, references, lmwts, wips, nj=nj, cmd=cmd)
     filtered = {utt: apply_rules(words, rules) for utt, words in references.items()}
@@ -64,7 +67,11 @@ def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[f
                       for utt in sorted(found.paths, key=str.encode)}
         with publish(folder / "scoring" / f"{lmwt}.{wip}.txt") as file:
             file.writelines(" ".join([utt, *words]) + "\n" for utt, words in hypotheses.items())
-        counts = count_errors(filtered, {utt: apply_rules(words, rules) for utt, words in hypotheses.items()})
+        edits = edits_by_utterance(filtered, {utt: apply_rules(words, rules) for utt, words in hypotheses.items()})
+        with publish(folder / "scoring" / f"{lmwt}.{wip}.counts") as file:
+            file.writelines(f"{utt} {speakers.get(utt, utt)} {len(words)} {sum(edits[utt])}\n"
+                            for utt, words in filtered.items())
+        counts = count_errors(filtered, edits, found.failed)
         title = f"compute-wer: LM weight {lmwt}, insertion penalty {wip}, scoring rules {rules_file or 'none'}"
         write_wer(folder / f"wer_{lmwt}_{wip}", counts, title, found.failed)
         sweep.counts[lmwt, wip] = counts
