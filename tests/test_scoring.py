@@ -217,6 +217,7 @@ def test_score_step(run, tmp_path):
         "Scored 3 sentences, 1 not present in hyp.",
         "failed: u3 no path within the beam"]
     assert (tmp_path / "decode/scoring/4.0.0.txt").read_text() == "u1 a b c\nu2 a\n"
+    assert (tmp_path / "decode/scoring/4.0.0.counts").read_text() == "u1 u1 3 0\nu2 u2 1 0\nu3 u3 2 2\n"
     assert (tmp_path / "decode/scoring/4.1.5.txt").read_text() == "u1 a c\nu2 a\n"  # 1.5 more for "b"
 
     def outputs():
@@ -303,7 +304,7 @@ def test_tables_of_a_fixture(run, exp, tmp_path):
     assert list(table) == ["cnn", "lstm1", "student_l0.75_c90", "ens"]
     cnn, lstm, student, ens = table.values()
     assert cnn == {"name": "cnn", "system": "vision-style CNN", "parameters": "76.8M", "FER %": "35.51",
-                   "dev WER %": "14.10", "test WER %": "18.00", "ins": "0", "del": "0", "sub": "180",
+                   "dev WER %": "14.10", "test WER %": "18.00", "95 % interval": "n/a", "ins": "0", "del": "0", "sub": "180",
                    "words": "1000", "failed": "0", "LMWT": "10", "WIP": "0",
                    "oracle test WER %": "15.00", "run time": "x1.00"}
     assert (lstm["system"], lstm["parameters"], lstm["run time"], lstm["test WER %"]) == (
@@ -314,6 +315,7 @@ def test_tables_of_a_fixture(run, exp, tmp_path):
     notes = text.splitlines()
     assert "- WER: no wer files in decode_test: CNN taught by LSTMs, lambda 0.75, C = 90" in notes
     assert "- WER: no wer files in decode_dev and decode_test: ens" in notes and "- FER: no eval.json: ens" in notes
+    assert "- interval: scored without counts by utterance (score again: steps/score): vision-style CNN; Small LSTM" in notes
     assert "- run time: not timed: CNN taught by LSTMs, lambda 0.75, C = 90; ens" in notes
     assert "- the LM weight chosen, 9, is at the edge of the sweep; widen it: Small LSTM" in notes
     assert "| vision-style CNN | 35.51 | 18.00 | vision-style CNN (mean of 3) | 35.51 | 14.10 | 75M | x1 |" in text

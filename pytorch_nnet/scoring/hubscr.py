@@ -24,7 +24,7 @@ def find_hubscr(folder: str = "") -> Path | None:
     if folder and not found:
         raise RecipeError("no hubscr there", file=folder, expected="hubscr.pl, sclite and their like", found="no hubscr.pl",
                           next="install NIST's SCTK (Debian: apt-get install sctk), or score with --scorer builtin")
-    return Path(found) if found else None
+    return Path(found).absolute() if found else None
 
 
 def run_hubscr(program: Path, stm, glm, ctm) -> str:
