@@ -119,9 +119,12 @@ def hubscr(folder: Path) -> Path | None:
 
 
 def counts_of(utterances) -> list[str]:
-    """A line a segment: file, channel, begin, then the numbers of C, S, D and I."""
-    return [f"{one.file} {one.channel} {one.begin:.2f} " + " ".join(str(sum(t.kind == kind for t in one.tokens)) for kind in "CSDI")
-            for one in utterances]
+    """A line a segment: file, channel, begin, the numbers of C, S, D and I, and their order."""
+    lines = []
+    for one in utterances:
+        order = "".join(token.kind for token in one.tokens)
+        lines.append(f"{one.file} {one.channel} {one.begin:.2f} {' '.join(str(order.count(kind)) for kind in 'CSDI')} {order or '-'}")
+    return lines
 
 
 if __name__ == "__main__":
