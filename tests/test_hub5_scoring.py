@@ -88,7 +88,8 @@ def test_rules_for_one_kind_of_input(tmp_path):
 
 
 @pytest.mark.parametrize("lines, message", [
-    (["UH -> X"], "bad scoring rule"), (["* format = 'NIST2'"], "unknown format"), (["* max_nrules = '1'", "a => b", "b => c"], "more rules"),
+    (["UH -> X"], "bad scoring rule"), (["* format = 'NIST2'"], "unknown format"),
+    (["* max_nrules = '1'", "a => b", "b => c"], "more rules"),
 ])
 def test_bad_rule_files_are_refused(tmp_path, lines, message):
     with pytest.raises(RecipeError, match=message):

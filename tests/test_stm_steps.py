@@ -117,6 +117,10 @@ def test_hubscr_gives_the_same_figures(decoded):
     assert (decoded / "scoring_hubscr/swbd/wer_4_0.0").read_text().startswith("hubscr (sclite 2.")
     assert "Sum" in (decoded / "scoring_hubscr/score_4_0.0/eval2000.ctm.filt.sys").read_text()
     assert not list(decoded.rglob(".hubscr*"))
+    before = {path: path.read_bytes() for path in (decoded / "scoring_hubscr").rglob("*.*") if path.is_file()}
+    assert b'creation_date=""' in before[decoded / "scoring_hubscr/score_4_0.0/eval2000.ctm.filt.sgml"]
+    score_here(decoded, "hubscr")
+    assert before == {path: path.read_bytes() for path in before}
 
 
 def test_pair_chosen_on_dev(run, decoded):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Mapping, Sequence
 
 from ..corpus.datadir import DataDir
+from ..decoding.search import FRAMES_PER_SECOND
 from .glm import Glm, apply_rules
 from .stm import CtmWord
 
-FRAME_SHIFT = 0.01  # seconds
 LONGEST = 0.5  # seconds
 
 
@@ -22,7 +22,7 @@ def timed_words(words: Sequence[tuple[int, int]], frames: int, begin: float) -> 
       words: (word-id, frame where it was emitted). frames: of the utterance. begin: of the utterance, in seconds.
     """
     starts = [frame for _, frame in words] + [frames]
-    return [(word, begin + FRAME_SHIFT * frame, min(FRAME_SHIFT * (after - frame), LONGEST))
+    return [(word, begin + frame / FRAMES_PER_SECOND, min((after - frame) / FRAMES_PER_SECOND, LONGEST))
             for (word, frame), after in zip(words, starts[1:])]
 
 

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from ..io.errors import RecipeError
+from ..io.publish import publish
 
 PLACES = ("/usr/lib/sctk/bin", "/usr/local/sctk/bin")
 KEPT = ("filt.sgml", "filt.sys")  # the alignments, and the table of rates by speaker
@@ -44,6 +45,8 @@ def run_hubscr(program: Path, stm, glm, ctm) -> str:
                               found=" | ".join(done.stdout.strip().splitlines()[-4:]),
                               next="read its message; sclite refuses words of sides that the stm lacks, and labels without ;; LABEL")
         for suffix in KEPT:
-            os.replace(Path(folder) / f"{ctm.name}.{suffix}", f"{ctm}.{suffix}")
+            content = (Path(folder) / f"{ctm.name}.{suffix}").read_bytes()
+            with publish(f"{ctm}.{suffix}", "wb") as file:  # without the date: equal input, equal bytes
+                file.write(re.sub(rb'creation_date="[^"]*"', b'creation_date=""', content, count=1))
     version = re.search(r"sclite: (.*)", done.stdout)
     return version[1].strip() if version else "of an unknown version"

@@ -21,8 +21,9 @@ LEGEND = """\
 FER on {dev}. WER = (ins + del + sub) / words, by the basic scorer: words are compared with the transcript after the recipe's
 scoring rules. The interval holds 95 % of the bootstrap samples of the speakers of {test} (Bisani and Ney 2004); that other training
 runs would give other figures is not in it. LM weight (LMWT) and word insertion penalty (WIP) are those with the lowest WER on {dev}
-(of equals the smaller); *oracle* is the lowest WER any of them gives on {test}, for comparison only. *failed* counts test utterances without a hypothesis: all their words are deletions. Run time of a frame relative to
-`{baseline}`. Parameters of a GMM: mean, variance and weight of every Gaussian."""
+(of equals the smaller); *oracle* is the lowest WER any of them gives on {test}, for comparison only. *failed* counts test utterances
+without a hypothesis: all their words are deletions. Run time of a frame relative to `{baseline}`. Parameters of a GMM: mean, variance
+and weight of every Gaussian."""
 STM_LEGEND = """\
 {test} against its stm and glm, by NIST's rules, at the LM weight and penalty of Table 1. Scorer: {scorers}. Intervals are
 those of a bootstrap over conversation sides. Words of the reference: {words}. Tests between systems: significance.tsv."""
@@ -32,8 +33,8 @@ STM_TSV = ("name", "scorer", "part", "WER %", "low", "high", "ins", "del", "sub"
 PAPER = ("system", "FER %", "test WER %", "the paper's", "FER %", "WER %", "parameters", "run time")
 PAPER_LEGEND = """\
 Our WER: of the Switchboard part where the test set has one (Table 1b), else of Table 1. The paper: Switchboard, 300 hours, 9000
-classes, FER on a held-out hour, WER on the Switchboard part of Hub5'00
-(arXiv:1511.06433). Another corpus gives other numbers; the order of the systems is what compares."""
+classes, FER on a held-out hour, WER on the Switchboard part of Hub5'00 (arXiv:1511.06433). Another corpus gives other numbers; the
+order of the systems is what compares."""
 TABLE2 = ("soft labels", "C", "mass covered %", "classes kept, mean", "paper: mass %", "paper: classes")
 
 
@@ -69,8 +70,8 @@ def table1(systems: Sequence[System], baseline: str) -> list[list[str]]:
         row = [system.display, size(system.parameters), number(system.fer)]
         if errors:
             test = errors.test
-            row += [number(errors.dev.wer), number(test.wer), brackets(system.interval), *map(str, (test.ins, test.dels, test.sub, test.words,
-                                                                         test.failed)),
+            row += [number(errors.dev.wer), number(test.wer), brackets(system.interval),
+                    *map(str, (test.ins, test.dels, test.sub, test.words, test.failed)),
                     f"{errors.pair[0]:g}", f"{errors.pair[1]:g}", number(errors.oracle.wer)]
         else:
             row += ["n/a"] * 11

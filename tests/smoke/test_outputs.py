@@ -79,6 +79,18 @@ def test_table_has_every_system_and_its_tuned_figure(recipe):
         assert float(row["test WER %"]) == test
 
 
+def test_nist_scoring_of_every_system(recipe):
+    with open(recipe / "exp/results/table1b.tsv") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert {(row["name"], row["part"]) for row in rows} == {(system, part) for system in SYSTEMS for part in ("all", "swbd", "callhm")}
+    for row in rows:
+        folder = recipe / "exp" / row["name"] / "decode_eval2000_tg" / f"scoring_{row['scorer']}" / row["part"]
+        found = re.search(r"%WER (\S+) \[ \d+ / (\d+),", (folder / f"wer_{row['LMWT']}_{float(row['WIP'])}").read_text())
+        assert (found[1], found[2]) == (row["WER %"], row["words"]) and float(row["low"]) <= float(row["WER %"]) <= float(row["high"])
+    with open(recipe / "exp/results/significance.tsv") as file:
+        assert len(list(file)) == 1 + 4 * len(SYSTEMS) * (len(SYSTEMS) - 1) // 2
+
+
 def test_best_wer_reads_the_files(recipe):
     folder = recipe / "exp/mono/decode_dev_tg"
     lines = subprocess.run("grep -H WER wer_* | " + str(ROOT / "utils/best_wer.sh"), shell=True, cwd=folder, text=True,
