@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 COUNTS = Path(__file__).with_name("hub5_counts.tsv")
-SEED, FILES, SEGMENTS = 4, 10, 24  # segments on each of a file's two sides
+SEED, FILES, SEGMENTS = 4, 10, 26  # segments on each of a file's two sides
 HEADER = """;; CATEGORY "0" "" ""
 ;; LABEL "O" "Overall" "Overall"
 ;; CATEGORY "1" "Corpus" ""
@@ -50,17 +50,23 @@ SPECIAL = ["uh", "UM", "uh-huh", "mm-hm", "it's", "can't", "i'd", "gonna", "alri
            "nope", "goodbye", "cannot", "yes sir", "oh yeah", "%hesitation", "alrighty"]
 ONLY_REFERENCE = ["(uh)", "(%hesitation)", "(a b)", "(that)", "{a / b}", "{a b / c / @}", "{it's / it is}", "{d / {e / a b} / @}",
                   "th-", "(th-)", "tw-", "-ght", "(ca-)", "{(uh) / a}", "{the/that}", "a-", "i-"]
+# Of these many alignments cost the same, down to the order in which 0.001 is added for an empty alternative.
+TIES = ["a", "a", "b", "c", "(a)", "{a / b c / @}", "{b / @}", "{@ / c}"]
 
 
 def reference_text(rng: random.Random) -> str:
     if rng.random() < 0.06:
         return "IGNORE_TIME_SEGMENT_IN_SCORING"
+    if rng.random() < 0.2:
+        return " ".join(rng.choices(TIES, k=rng.randint(3, 9)))
     pools = rng.choices([WORDS, SPECIAL, ONLY_REFERENCE], [6, 3, 3], k=rng.choice([1, 2, 3, 4, 5, 6, 8, 12]))
     return " ".join(rng.choice(pool) for pool in pools)
 
 
 def hypothesis_text(rng: random.Random, reference: str) -> list[str]:
-    """Something like the reference, as a recogniser would have it."""
+    """Something like the reference, as a recogniser would have it; for TIES anything."""
+    if set(reference) <= set("abc @(){}/"):
+        return rng.choices("abcd", k=rng.randint(2, 8))
     plain = re.sub(r"\{([^{}/]*)/[^}]*\}+", r"\1", reference) if rng.random() < 0.5 else re.sub(r"\{.*?/([^{}/]*)\}+", r"\1", reference)
     words = re.sub(r"[(){}@/]", " ", plain).split()
     result = []
