@@ -160,7 +160,7 @@ if begin 10 "NIST scoring where the test set has stm and glm, tables and figures
   for name in $systems; do decoded+=(--in "exp/$name/decode_dev_$lm" --in "exp/$name/decode_${test_set}_$lm"); done
   once "${decoded[@]}" --out exp/results -- \
     steps/make_tables --dev dev --test "$test_set" --lm "$lm" --timing exp/timing --baseline cnn exp exp/results $systems
-  once "${decoded[@]}" --out exp/results --name significance -- \
+  once "${decoded[@]}" --in exp/results --out exp/results --name significance -- \
     steps/compare_systems --dev dev --test "$test_set" --lm "$lm" exp exp/results/significance.tsv $systems
   end
   cat exp/results/RESULTS.md

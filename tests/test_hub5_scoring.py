@@ -12,7 +12,7 @@ from pytorch_nnet.scoring.alignments import kinds, read_alignments, write_alignm
 from pytorch_nnet.scoring.builtin import BuiltinScorer
 from pytorch_nnet.scoring.glm import Glm, Rule, parse_rule
 from pytorch_nnet.scoring.network import Network, align, equal
-from pytorch_nnet.scoring.stm import CtmWord, read_ctm
+from pytorch_nnet.scoring.stm import CtmWord, read_ctm, shared
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +143,16 @@ def test_alignment_costs_as_little_as_the_best_path(reference, hypothesis):
     assert found == min(cheapest(path, hypothesis) for path in paths(network))
     assert [token.hypothesis for token in tokens if token.hypothesis] == hypothesis
     assert [token.reference for token in tokens if token.reference] in paths(network)
+
+
+def test_a_middle_on_the_border(tmp_path):
+    """1.5 is a number in single precision, so the word is the next segment's; 2.1 becomes less, 2.7 more. (hubscr does the same.)"""
+    (tmp_path / "stm").write_text("sw_1 A s 0 1.5 a\nsw_1 A s 1.5 2.1 b\nsw_1 A s 2.1 2.7 c\nsw_1 A s 2.7 4 d\n")
+    glm(tmp_path)
+    words = [CtmWord("sw_1", "A", middle - 0.125, 0.25, word) for middle, word in ((1.5, "b"), (2.1, "c"), (2.7, "c"), (4.5, "d"))]
+    said = [[token.hypothesis for token in one.tokens] for one in BuiltinScorer(tmp_path / "stm", tmp_path / "glm").score(words)]
+    assert said == [[""], ["b"], ["c", "c"], ["d"]]
+    assert [shared(CtmWord("sw_1", "A", 1.0, 0.1, "x"), place, 3) for place in range(3)] == [(1.0, 0.033), (1.033, 0.033), (1.067, 0.033)]
 
 
 def test_words_of_no_side_and_broken_braces_are_refused(tmp_path):
