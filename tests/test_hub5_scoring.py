@@ -12,7 +12,7 @@ from pytorch_nnet.scoring.alignments import kinds, read_alignments, write_alignm
 from pytorch_nnet.scoring.builtin import BuiltinScorer
 from pytorch_nnet.scoring.glm import Glm, Rule, parse_rule
 from pytorch_nnet.scoring.network import Network, align, equal
-from pytorch_nnet.scoring.stm import CtmWord, read_ctm, shared
+from pytorch_nnet.scoring.stm import CtmWord, middles, read_ctm
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_a_middle_on_the_border(tmp_path):
     words = [CtmWord("sw_1", "A", middle - 0.125, 0.25, word) for middle, word in ((1.5, "b"), (2.1, "c"), (2.7, "c"), (4.5, "d"))]
     said = [[token.hypothesis for token in one.tokens] for one in BuiltinScorer(tmp_path / "stm", tmp_path / "glm").score(words)]
     assert said == [[""], ["b"], ["c", "c"], ["d"]]
-    assert [shared(CtmWord("sw_1", "A", 1.0, 0.1, "x"), place, 3) for place in range(3)] == [(1.0, 0.033), (1.033, 0.033), (1.067, 0.033)]
+    assert middles(CtmWord("sw_1", "A", 1.0, 0.1, "x"), 3) == [begin + 0.033 / 2 for begin in (1.0, 1.033, 1.067)]
 
 
 def test_words_of_no_side_and_broken_braces_are_refused(tmp_path):

@@ -153,7 +153,7 @@ class Glm:
         text = re.sub(r"([^( ])-(?=[^) ])", r"\1 ", text)
         count = 1
         while count:
-            text, count = re.subn(r"(\(\s+[^()\s]+\s+)([^()\s]+)", r"\1) ( \2", text, count=1)
+            text, count = re.subn(r"(\(\s+[^()\s]+\s+)([^()\s]+)", r"\1) ( \2", text)
         return " ".join(re.sub(r"\s+\)", ")", re.sub(r"\(\s+", "(", text)).split())
 
 

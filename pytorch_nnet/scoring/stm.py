@@ -58,8 +58,6 @@ class HypothesisItem:
     """
 
     alternatives: list[list[str]]
-    begin: float
-    duration: float
     middle: float
 
 
@@ -116,25 +114,19 @@ def filtered(words: Iterable[CtmWord], glm: Glm) -> dict[Side, list[HypothesisIt
     for word in sorted(words, key=lambda w: w[:3]):
         items = sides[word.file, word.channel]
         alternatives = [part.replace("{", " ").replace("}", " ").split() for part in glm.words(word.word).split("/")]
-        if alternatives == [[]]:
-            continue
-        times = [(word.begin, word.duration)] if alternatives == [alternatives[0][:1]] else \
-            [shared(word, place, len(alternative)) for alternative in alternatives for place in range(len(alternative))]
-        if len(alternatives) == 1:
-            items += [HypothesisItem([[part]], *time, middle(*time)) for part, time in zip(alternatives[0], times)]
-        else:
-            items.append(HypothesisItem(alternatives, word.begin, word.duration, max(middle(*time) for time in times)))
+        if len(alternatives) > 1:
+            items.append(HypothesisItem(alternatives, max(middle for part in alternatives for middle in middles(word, len(part)))))
+        elif len(alternatives[0]) > 1:
+            items += [HypothesisItem([[part]], middle) for part, middle in zip(alternatives[0], middles(word, len(alternatives[0])))]
+        elif alternatives[0]:
+            items.append(HypothesisItem(alternatives, word.begin + word.duration / 2))
     return sides
 
 
-def shared(word: CtmWord, place: int, count: int) -> tuple[float, float]:
-    """Begin and duration of one of `count` equal parts."""
-    duration = word.duration / count
-    return float(f"{word.begin + duration * place:.3f}"), float(f"{duration:.3f}")
-
-
-def middle(begin: float, duration: float) -> float:
-    return begin + duration / 2
+def middles(word: CtmWord, count: int) -> list[float]:
+    """Middles of `count` equal parts of a word, from begins and durations with three decimals."""
+    duration = word.duration / max(count, 1)
+    return [float(f"{word.begin + duration * place:.3f}") + float(f"{duration:.3f}") / 2 for place in range(count)]
 
 
 def assign(segments: list[Segment], items: list[HypothesisItem]) -> list[list[HypothesisItem]]:
