@@ -5,8 +5,8 @@ Usage: benchmarks/graph.py <recipe> [system [utterances]]      (a folder where r
  e.g.: benchmarks/graph.py egs/switchboard cnn 60
 
 The recipe's dictionary is filled up to 30 000 words with made-up ones, drawn from the phone pairs of the real ones; the 3-gram of some
-500 000 n-grams is of the recipe's text and of made-up sentences, whose words follow Zipf's law and repeat one another's pairs. The first
-graph has a tree of 9000 leaves, grown from simulated statistics; the searches run on a graph of the recipe's own tri3, with the
+500 000 n-grams is of the recipe's text and of made-up sentences, whose words follow Zipf's law, short ones first, and repeat one
+another's pairs. The first graph has a tree of 9000 leaves, grown from simulated statistics; the searches run on a graph of the recipe's own tri3, with the
 likelihoods of `system`, on the first `utterances` of the test set, so their words are real. Each search runs with several beams on one
 core, both decoders in turns; a decoder's time is that of its search alone, without the network's.
 """
@@ -36,7 +36,7 @@ from pytorch_nnet.lang.lang_dir import LangDir  # noqa: E402
 from pytorch_nnet.lang.lexicon import Dictionary  # noqa: E402
 
 WORDS, LEAVES = 30_000, 9000
-SENTENCES, PER_SENTENCE = 42_000, 10  # made up; with them the model has about half a million n-grams
+SENTENCES, PER_SENTENCE = 36_000, 10  # made up; with them the model has about half a million n-grams
 BEAMS = [(9, 2000), (11, 4000), (13, 7000)]  # beam and max_active
 
 
@@ -80,7 +80,7 @@ def large_lang(recipe, folder):
     made = words_of_phone_pairs(spoken, WORDS - len(old.words), rng)
     lines = (folder / "dict/lexicon.txt").read_text().splitlines() + [f"{word} {' '.join(phones)}" for word, phones in made.items()]
     (folder / "dict/lexicon.txt").write_text("\n".join(sorted(lines, key=str.encode)) + "\n")
-    text = list(read_text(recipe / "data/train/text").values()) + list(sentences(sorted(made), SENTENCES, rng))
+    text = list(read_text(recipe / "data/train/text").values()) + list(sentences(sorted(made, key=lambda word: (len(made[word]), word)), SENTENCES, rng))
     (folder / "text").write_text("".join(f"u{number:07d} {' '.join(words)}\n" for number, words in enumerate(text)))
     call("steps/prepare_lang", folder / "dict", "<unk>", folder / "lang")
     call("steps/train_lm", folder / "text", folder / "lang", folder / "3gram.arpa.gz")

@@ -110,6 +110,24 @@ def score_here(decoded, scorer, **options):
                      rules_file=ROOT / "egs/switchboard/conf/scoring_rules.txt", **options)
 
 
+def test_acronyms_are_scored_letter_by_letter(run, decoded):
+    # The lexicon's word can't stands in for i._b._m.: what it is does not matter, only that the map has it.
+    data = decoded.parents[2] / "data/eval2000"
+    (data / "acronyms.map").write_text("can't\ti b\n")
+    (data / "stm").write_text(STM.replace("CANNOT", "I B"))
+    (data / "text").write_text("".join(f"{utt} yes i b\n" for utt in SEGMENTS))
+    done = score_step(run, "--scorer", "builtin", "--min-lmwt", 4, "--max-lmwt", 4, "--word-ins-penalty", "0.0")
+    assert done.returncode == 0, done.stderr
+    out = decoded / "scoring_builtin"
+    assert "sw_4390 A 1.50 0.20 i\nsw_4390 A 1.70 0.20 b\n" in (out / "score_4_0.0/eval2000.ctm").read_text()
+    assert read_wer(out / "swbd/wer_4_0.0") == Counts(words=7, ins=0, dels=2, sub=0, sentences=3, wrong=2, failed=1)
+    basic = score(data, data, decoded, lmwts=[4], wips=[0.0], rules_file=decoded.parents[2] / "conf/scoring_rules.txt", cmd="utils/run.py")
+    assert "sw_4390-A_000100-000200 sw_4390-A 3 0" in (decoded / "scoring/4.0.0.counts").read_text() and basic.counts[4, 0.0].failed == 1
+    (data / "acronyms.map").write_text("can't i b\n")
+    done = score_step(run, "--scorer", "builtin")
+    assert done.returncode == 1 and "bad line of acronyms" in done.stderr and "acronyms.map:1" in done.stderr
+
+
 @pytest.mark.skipif(find_hubscr() is None, reason="hubscr is not installed")
 def test_hubscr_gives_the_same_figures(decoded):
     results = [score_here(decoded, scorer) for scorer in ("builtin", "hubscr")]

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from pytorch_nnet.corpus.acronyms import read_acronyms, write_acronyms
 from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.corpus.fisher import LINE_RULES, NOISES, WORD_RULES, FisherRules, prepare_fisher
 from pytorch_nnet.corpus.maintain import validate_data_dir
@@ -31,6 +32,12 @@ def rt03(tmp_path):
 
 def test_rt03(rt03, tmp_path, run):
     done = run("local/prepare_rt03", rt03, "data/rt03")
+    assert done.returncode == 1 and "data/local/dict/acronyms.map" in done.stderr
+    acronyms = {"IBM": ("i._b._m.", "i b m"), "TV": ("t._v.", "t v")}
+    (tmp_path / "data/local/dict").mkdir(parents=True)
+    write_acronyms(tmp_path / "data/local/dict/acronyms.map", acronyms)
+    assert read_acronyms(tmp_path / "data/local/dict/acronyms.map") == acronyms
+    done = run("local/prepare_rt03", rt03, "data/rt03")
     assert done.returncode == 0, done.stderr
     data = validate_data_dir(tmp_path / "data/rt03", feats=False)
     assert data.text == {f"{name}-{rest}": words for name in ("fsh_60262", "sw_45355")
@@ -39,6 +46,7 @@ def test_rt03(rt03, tmp_path, run):
     stm = (tmp_path / "data/rt03/stm").read_text().splitlines()
     assert "fsh_60262 A fsh_60262_A 0.50 1.00 <O,fsh,M,fsh-M> SO (I))" in stm and not any("inter_segment_gap" in line for line in stm)
     assert len(stm) == 8 and all("ASIDE" not in line for line in stm) and (tmp_path / "data/rt03/glm").read_text() == ";; rules\n"
+    assert (tmp_path / "data/rt03/acronyms.map").read_text() == "i._b._m.\ti b m\nt._v.\tt v\n"
     assert "4 segments" in done.stdout and "2  stm lines of gaps" in done.stdout
 
 
@@ -112,5 +120,5 @@ def test_fisher_bad_lines(tmp_path):
 
 def test_a_read_data_directory_is_what_was_written(rt03, tmp_path):
     test = read_rt03(rt03, Counter())
-    test.publish(tmp_path / "rt03")
+    test.publish(tmp_path / "rt03", {})
     assert DataDir.load(tmp_path / "rt03").segments == test.data.segments

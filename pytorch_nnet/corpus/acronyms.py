@@ -7,7 +7,12 @@ acronyms.map gives.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from ..io.errors import RecipeError, require_file
+
 Entry = tuple[str, tuple[str, ...]]  # word, phones
+Acronyms = dict[str, tuple[str, str]]  # IBM -> (i._b._m., i b m)
 
 # The names of the letters in the phones of the ms98 dictionary.
 LETTERS = {letter: tuple(phones.split()) for letter, phones in (entry.split(None, 1) for entry in (
@@ -28,7 +33,7 @@ def spelled(word: str, phones: tuple[str, ...]) -> tuple[str, str] | None:
     return None
 
 
-def find_acronyms(entries: list[Entry]) -> tuple[list[Entry], dict[str, tuple[str, str]]]:
+def find_acronyms(entries: list[Entry]) -> tuple[list[Entry], Acronyms]:
     """Rewrites the spelled words of a dictionary; words keep their case.
 
     Single capital letters join in (`the letter B` is `b.`) as soon as the dictionary spells any word or has such a letter.
@@ -49,3 +54,20 @@ def find_acronyms(entries: list[Entry]) -> tuple[list[Entry], dict[str, tuple[st
             acronyms[letter.upper()] = (f"{letter}.", letter)
             result.append((f"{letter}.", phones))
     return result, acronyms
+
+
+def write_acronyms(path, acronyms: Acronyms) -> None:
+    """Kaldi's acronyms.map: with tabs, a word of the transcripts, what it is in the lexicon, its letters for scoring."""
+    Path(path).write_text("".join("\t".join((word, *forms)) + "\n" for word, forms in sorted(acronyms.items())), encoding="utf-8")
+
+
+def read_acronyms(path) -> Acronyms:
+    """Reads what `write_acronyms` wrote."""
+    acronyms: Acronyms = {}
+    for number, line in enumerate(Path(require_file(path, next="local/prepare_switchboard")).read_text(encoding="utf-8").splitlines(), 1):
+        fields = line.split("\t")
+        if len(fields) != 3 or not all(fields):
+            raise RecipeError("bad line of acronyms", file=f"{path}:{number}", expected="<word> TAB <in the lexicon> TAB <letters>",
+                              found=repr(line), next="local/prepare_switchboard")
+        acronyms[fields[0]] = fields[1], fields[2]
+    return acronyms

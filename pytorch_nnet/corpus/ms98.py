@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..io.errors import RecipeError
 from ..io.publish import publish_folder
-from .acronyms import Entry, find_acronyms
+from .acronyms import Acronyms, Entry, find_acronyms, write_acronyms
 from .faults import Faults
 from .findfiles import find_files
 from .markup import TextRules, rewrite
@@ -39,7 +39,7 @@ class Turn:
 @dataclass
 class Pronunciations:
     entries: list[tuple[str, str]]  # (word, "phone phone ..."), distinct, in C order
-    acronyms: dict[str, tuple[str, str]]  # IBM -> (i._b._m., i b m); keys keep their case
+    acronyms: Acronyms  # IBM -> (i._b._m., i b m); keys keep their case
 
 
 def read_transcripts(folder, rules: TextRules, counts: Counter, faults: Faults) -> list[Turn]:
@@ -143,6 +143,6 @@ def write_dict_folder(folder, dictionary: Pronunciations, unknown: Counter) -> N
         lines("optional_silence.txt", ["sil"])
         lines("nonsilence_phones.txt", nonsilence)
         lines("extra_questions.txt", [])
-        lines("acronyms.map", ["\t".join((word, *forms)) for word, forms in sorted(dictionary.acronyms.items())])
+        write_acronyms(temporary / "acronyms.map", dictionary.acronyms)
         most_first = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))
         lines("oov_counts.txt", [f"{word} {count}" for word, count in most_first])

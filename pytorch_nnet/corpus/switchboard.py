@@ -92,7 +92,7 @@ def prepare(swbd1, ms98, eval2000: Iterable, data, *, dev: float | None = None, 
     write_dict_folder(data / "local" / "dict", dictionary, report.unknown)
     for name, part in report.sets.items():
         if name == "eval2000":
-            test.publish(data / name)
+            test.publish(data / name, dictionary.acronyms)
         else:
             with publish_folder(data / name) as folder:
                 part.write(folder)

@@ -10,6 +10,7 @@ from typing import Iterable
 
 from ..io.errors import RecipeError
 from ..io.publish import publish_folder
+from .acronyms import Acronyms
 from .datadir import DataDir
 from .findfiles import find_files
 from .hub5 import Scored, check_pem, padded_times, read_stm, scorer_stm
@@ -23,9 +24,12 @@ class TestSet:
     stm: list[str]
     glm: list[str]
 
-    def publish(self, folder) -> None:
+    def publish(self, folder, acronyms: Acronyms) -> None:
+        """Writes the data directory with stm, glm and acronyms.map: words of the lexicon and the letters they are in the stm."""
         with publish_folder(folder) as temporary:
             self.data.write(temporary)
+            spelled = sorted({f"{word}\t{letters}\n" for word, letters in acronyms.values()})
+            (temporary / "acronyms.map").write_text("".join(spelled), encoding="utf-8")
             for name, lines in (("stm", self.stm), ("glm", self.glm)):
                 (temporary / name).write_text("".join(f"{line}\n" for line in lines), encoding="latin-1", errors="xmlcharrefreplace")
         self.data.path = Path(folder)

@@ -7,6 +7,7 @@ from typing import Mapping, Sequence
 from ..corpus.datadir import DataDir
 from ..decoding.search import FRAMES_PER_SECOND
 from .glm import Glm, apply_rules
+from .letters import Letters
 from .stm import CtmWord
 
 LONGEST = 0.5  # seconds
@@ -27,11 +28,12 @@ def timed_words(words: Sequence[tuple[int, int]], frames: int, begin: float) -> 
 
 
 def ctm_words(data: DataDir, paths: Mapping[str, Sequence[tuple[int, int]]], frames: Mapping[str, int],
-              symbols: Mapping[int, str], rules: Glm | None) -> list[CtmWord]:
+              symbols: Mapping[int, str], rules: Glm | None, letters: Letters) -> list[CtmWord]:
     """All words that a scorer shall see.
 
     As in Kaldi's local/score_sclite.sh for Switchboard, words that the recipe's rules take away (noises, unknown words,
-    hesitations) and words cut short (th-) are left out: the references make them optional.
+    hesitations) and words cut short (th-) are left out: the references make them optional. The letters of an acronym
+    share its time.
     """
     words = []
     scored: dict[int, bool] = {}
@@ -42,5 +44,8 @@ def ctm_words(data: DataDir, paths: Mapping[str, Sequence[tuple[int, int]]], fra
             if number not in scored:
                 scored[number] = not word.endswith("-") and bool(apply_rules([word], rules))
             if scored[number]:
-                words.append(CtmWord(file, channel, round(start, 2), round(duration, 2), word))
+                parts = letters.get(word, (word,))
+                share = duration / len(parts)
+                words += [CtmWord(file, channel, round(start + place * share, 2), round(share, 2), part)
+                          for place, part in enumerate(parts)]
     return words

@@ -22,6 +22,7 @@ from .builtin import BuiltinScorer
 from .ctm import ctm_words
 from .glm import Glm
 from .hubscr import find_hubscr, run_hubscr
+from .letters import read_letters
 from .stm import read_ctm, write_ctm
 from .sweep import find_paths
 from .sweep_job import pairs
@@ -54,7 +55,7 @@ def score_stm(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequen
                           found="none", next="install NIST's SCTK (Debian: apt-get install sctk), or --scorer builtin")
     name, folder = Path(data).name, Path(decode_dir)
     table = DataDir.load(data)
-    rules = Glm.read(rules_file) if rules_file else None
+    rules, letters = Glm.read(rules_file) if rules_file else None, read_letters(data)
     symbols = {number: word for word, number in read_symbols(Path(words_dir) / "words.txt").items()}
     found = find_paths(folder, table.utts, lmwts, wips, nj=nj, cmd=cmd)
     out = folder / f"scoring_{'hubscr' if program else 'builtin'}"
@@ -65,7 +66,7 @@ def score_stm(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequen
     for index, (lmwt, wip) in enumerate(grid):
         paths = {utt: path[index] for utt, path in found.paths.items()}
         ctms.append(out / f"score_{lmwt}_{wip}" / f"{name}.ctm")
-        write_ctm(ctms[-1], ctm_words(table, paths, found.frames, symbols, rules))
+        write_ctm(ctms[-1], ctm_words(table, paths, found.frames, symbols, rules, letters))
     score = with_hubscr(program, stm, glm) if program else with_builtin(stm, glm)
     lost = {utt: table.ctm_place(utt)[0] for utt in found.failed}
     sweep = {}

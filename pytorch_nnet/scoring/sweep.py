@@ -14,6 +14,7 @@ from ..io.launcher import python_module, run_jobs
 from ..io.publish import publish
 from ..lang.lang_dir import read_symbols
 from .glm import Glm, apply_rules
+from .letters import read_letters, spelled
 from .sweep_job import pairs
 from .wer import Counts, count_errors, edits_by_utterance, write_wer
 
@@ -56,7 +57,7 @@ def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[f
     references = read_text(Path(data) / "text")
     speakers = read_scp(Path(data) / "utt2spk") if (Path(data) / "utt2spk").exists() else {}
     symbols = {number: word for word, number in read_symbols(Path(words_dir) / "words.txt").items()}
-    rules = Glm.read(rules_file) if rules_file else None
+    rules, letters = Glm.read(rules_file) if rules_file else None, read_letters(data)
     for old in (*folder.glob("wer_*"), *folder.glob("scoring/*.txt"), *folder.glob("scoring/*.counts")):
         old.unlink()
     found = find_paths(folder, references, lmwts, wips, nj=nj, cmd=cmd)
@@ -67,7 +68,7 @@ def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[f
                       for utt in sorted(found.paths, key=str.encode)}
         with publish(folder / "scoring" / f"{lmwt}.{wip}.txt") as file:
             file.writelines(" ".join([utt, *words]) + "\n" for utt, words in hypotheses.items())
-        edits = edits_by_utterance(filtered, {utt: apply_rules(words, rules) for utt, words in hypotheses.items()})
+        edits = edits_by_utterance(filtered, {utt: apply_rules(spelled(words, letters), rules) for utt, words in hypotheses.items()})
         with publish(folder / "scoring" / f"{lmwt}.{wip}.counts") as file:
             file.writelines(f"{utt} {speakers.get(utt, utt)} {len(words)} {sum(edits[utt])}\n"
                             for utt, words in filtered.items())
