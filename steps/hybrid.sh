@@ -151,6 +151,7 @@ if begin 10 "tables and figures"; then
   for name in $systems; do decoded+=(--in "exp/$name/decode_dev_$lm" --in "exp/$name/decode_${test_set}_$lm"); done
   once "${decoded[@]}" --out exp/results -- \
     steps/make_tables --dev dev --test "$test_set" --lm "$lm" --timing exp/timing --baseline cnn exp exp/results $systems
-  end
-  cat exp/results/RESULTS.md
+  end exp/results/RESULTS.md
 fi
+
+finish --preset "$preset" --corpus "$corpus_name" --classes "${tri3_size%% *}"

@@ -16,9 +16,12 @@ decoder=k2             # k2, or kaldi (LatticeFasterDecoder: needs no k2)
 lambdas=0.75           # weights of the teacher's soft labels, Eq. 1; several: "0.25 0.5 0.75"
 top_cs=90              # classes kept per frame; several: "1 3 10 30 90"
 force=false            # redo what is up to date
+dry_run=false          # print what would run, with disk, memory and hours, and run nothing
+status=false           # print which commands are done, stale or missing, and run nothing
 help_message="Usage: ./run.sh [options]
  e.g.: ./run.sh                                   # mini corpus, all stages
        ./run.sh --stage 4 --stop-stage 4          # one stage, from the files of the earlier ones
+       ./run.sh --dry-run                         # the plan, with disk, memory and hours
        ./run.sh --swbd1 /ldc/LDC97S62 --ms98 /ldc/swb_ms98_transcriptions --eval2000 '/ldc/LDC2002S09 /ldc/LDC2002T43'
 
 Stages: 0 corpus, 1 dictionary, lang, LM, 2 features, 3 GMM-HMM, 4 DNN, forced alignment, frame store, 5 CNNs,
@@ -34,7 +37,9 @@ Options:
   --decoder NAME             k2 or kaldi [$decoder]
   --lambdas '.. ..'          weights of the soft labels [$lambdas]
   --top-cs '.. ..'           classes kept per frame [$top_cs]
-  --force true|false         redo what is up to date [$force]
+  --force                    redo what is up to date
+  --dry-run                  print the plan: what would run, disk, memory, hours
+  --status                   print what is done, stale, missing
   --config FILE              lines of name=value"
 
 called_from=$PWD
@@ -43,18 +48,19 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./cmd.sh
 . utils/parse_options.sh
 [ $# -eq 0 ] || { echo "run.sh: unexpected argument: $1 (see ./run.sh --help)" >&2; exit 1; }
-"$ROOT/utils/setup_env.sh"
 . utils/stages.sh
+planning || "$ROOT/utils/setup_env.sh"
 
 if [ -z "$swbd1" ]; then
   [ -n "$preset" ] || preset=$([ "$mini_size" = smoke ] && echo smoke || echo mini)
-  corpus=corpus/$mini_size
+  corpus=corpus/$mini_size corpus_name=mini-$mini_size
   swbd1=$corpus/LDC97S62 ms98=$corpus/swb_ms98_transcriptions eval2000="$corpus/LDC2002S09 $corpus/LDC2002T43"
 else
   [ -n "$preset" ] || preset=paper
-  corpus=
+  corpus='' corpus_name=ldc
   swbd1=$(absolute "$called_from" "$swbd1") ms98=$(absolute "$called_from" "$ms98")
   eval2000=$(absolute "$called_from" "$eval2000")
+  require_paths swbd1 ms98 eval2000
 fi
 [ -d "conf/$preset" ] || { echo "run.sh: no preset '$preset': one of smoke, mini, paper" >&2; exit 1; }
 test_set=eval2000
