@@ -104,3 +104,11 @@ def test_a_marker_records_command_and_inputs(run, tmp_path):
     stage_2(run, tmp_path, {})
     record = json.loads((tmp_path / "exp/frames/.done").read_text())
     assert record["command"][0] == "bash" and set(record["inputs"]["data/dev_fbank"]) == {".done.copy", ".done.fbank", ".done.cmvn"}
+
+
+def test_a_corpus_with_a_dead_link_has_a_digest(run, tmp_path):
+    (tmp_path / "disc").mkdir()
+    (tmp_path / "disc/link").symlink_to("nowhere")
+    for runs in (1, 1):
+        done = run("utils/once.py", "--out", "exp/a", "--", "bash", "-c", "echo x >> all", "step", "disc")
+        assert done.returncode == 0 and len((tmp_path / "all").read_text().split()) == runs, done.stderr

@@ -134,6 +134,14 @@ def test_rates_are_read_and_interpolated(tmp_path):
     assert estimator.rate("y") == 5 and estimator.rate("y", 77) == 5
 
 
+def test_fisher_counts_by_its_own_size():
+    estimator = Estimator("ldc", "paper", 9000)
+    own, fisher = (estimator.cost(["steps/train_lm", "--order", "4", text, "data/lang", "x"], ["x"])
+                   for text in ("data/train/text", "data/local/fisher/text"))
+    both = estimator.cost(["steps/interpolate_lm", "data/dev/text", "a", "b", "x"], ["x"])
+    assert both.seconds > fisher.seconds > 4 * own.seconds and fisher.memory > own.memory
+
+
 def test_estimates_of_the_mini_corpus_are_near_what_it_took(run, recipe):
     """Stages of 20 s and more, by the table of benchmarks/README.md."""
     done = run(recipe("switchboard") / "run.sh", "--dry-run", "--nj", "2")

@@ -181,9 +181,14 @@ class Estimator:
         if step in ("prepare_lang", "prepare_lm"):
             return Cost(r("seconds.lang"))
         if step == "train_lm":
-            return Cost(r("seconds.lang") + r("seconds.train_lm") * million, gb=r("gb.lm") * million, memory=r("memory.lm", million))
+            order, million = int(options["order"]), r("words.fisher") if "fisher" in rest[0] else million
+            return Cost(r("seconds.lang") + r("seconds.train_lm", order) * million, gb=r("gb.lm", order) * million,
+                        memory=r("memory.lm") * million)
+        if step == "interpolate_lm":
+            million += r("words.fisher")
+            return Cost(r("seconds.interpolate_lm") * million, gb=r("gb.lm", 4) * million, memory=r("memory.interpolate") * million)
         if step == "format_lm":
-            return Cost(r("seconds.lang") + r("seconds.format_lm") * million, gb=r("gb.lm") * million, memory=r("memory.lm", million))
+            return Cost(r("seconds.lang") + r("seconds.format_lm") * million, gb=r("gb.lm", 3) * million, memory=r("memory.lm") * million)
         if step in ("copy_data_dir", "compare_alignments", "compute_cmvn_stats"):
             return Cost(r("seconds.cmvn") * hours, r("seconds.small"))
         if step in ("make_mfcc", "make_fbank"):

@@ -186,8 +186,12 @@ def listing(path):
     for folder, folders, files in os.walk(path):
         folders.sort()
         for name in sorted(files):
-            status = os.stat(os.path.join(folder, name))
-            lines.append(f"{os.path.relpath(os.path.join(folder, name), path)} {status.st_size} {status.st_mtime_ns}")
+            place = os.path.join(folder, name)
+            try:
+                status = os.stat(place)
+                lines.append(f"{os.path.relpath(place, path)} {status.st_size} {status.st_mtime_ns}")
+            except FileNotFoundError:  # a link that leads nowhere
+                lines.append(os.path.relpath(place, path))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

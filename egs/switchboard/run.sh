@@ -84,6 +84,15 @@ if begin 1 "dictionary, lang, 3-gram"; then
   once --out data/local/lm -- \
     steps/train_lm --order 3 --dev-text data/dev/text data/train/text data/lang data/local/lm/3gram.arpa.gz
   once --out data/lang --name lm -- steps/format_lm data/local/lm/3gram.arpa.gz data/lang
+  if [ -n "${fisher:-}" ]; then
+    # A 4-gram of both corpora, weighted on dev, as in Kaldi's sw1_fsh: for rescoring, as the paper decodes with the 3-gram.
+    lm4=(--order 4 --dev-text data/dev/text)
+    once --out data/local/lm_4gram -- steps/train_lm "${lm4[@]}" data/train/text data/lang data/local/lm_4gram/4gram.arpa.gz
+    once --out data/local/lm_fisher -- \
+      steps/train_lm "${lm4[@]}" data/local/fisher/text data/lang data/local/lm_fisher/4gram.arpa.gz
+    once --out data/local/lm_mixed -- steps/interpolate_lm --oov "$oov" data/dev/text data/local/lm_4gram/4gram.arpa.gz \
+      data/local/lm_fisher/4gram.arpa.gz data/local/lm_mixed/4gram.arpa.gz
+  fi
   end
 fi
 
