@@ -11,7 +11,8 @@ from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.options import record
 from pytorch_nnet.models import load_model
-from pytorch_nnet.models.blstm import Blstm, PeepholeRecurrence
+from pytorch_nnet.models import products
+from pytorch_nnet.models.blstm import Blstm, Recurrence
 from pytorch_nnet.models.ensemble import make_ensemble
 from pytorch_nnet.models.model_dir import save_model
 from pytorch_nnet.models.registry import Architecture, build_network, count_parameters, display_name
@@ -37,7 +38,7 @@ def naive_blstm(network: Blstm, window: torch.Tensor) -> torch.Tensor:
         for d in range(2):
             w, r, b, p = layer.weight[d], layer.recurrent[d], layer.bias[d], layer.peepholes[d]
             (wi, wf, wc, wo), (ri, rf, rc, ro), (bi, bf, bc, bo) = w.chunk(4), r.chunk(4), b.chunk(4)
-            h = c = window.new_zeros(layer.units)
+            h = c = window.new_zeros(layer.recurrent.shape[2])
             outputs = []
             for x in sequence if d == 0 else sequence[::-1]:
                 i = torch.sigmoid(wi @ x + ri @ h + p[0] * c + bi)
@@ -48,7 +49,7 @@ def naive_blstm(network: Blstm, window: torch.Tensor) -> torch.Tensor:
                 outputs.append(h)
             directions.append(outputs if d == 0 else outputs[::-1])
         sequence = [torch.cat(pair) for pair in zip(*directions)]
-    return network.output(sequence[len(sequence) // 2])
+    return network.output(sequence[len(sequence) // 2][None])[0]
 
 
 @pytest.fixture
@@ -80,9 +81,20 @@ def test_blstm_gradients_equal_autograd_of_the_equations(small_blstm):
 
 def test_recurrence_gradcheck():
     torch.manual_seed(0)
-    shapes = ((3, 2, 8, 2), (2, 8, 2), (2, 3, 2))
+    shapes = ((5, 3, 2), (2, 8, 3), (2, 8), (2, 8, 2), (2, 3, 2))  # x, weight, bias, recurrent, peepholes
     inputs = [torch.randn(shape, dtype=torch.double, requires_grad=True) for shape in shapes]
-    assert torch.autograd.gradcheck(PeepholeRecurrence.apply, inputs)
+    for steps in (5, 3):
+        assert torch.autograd.gradcheck(Recurrence.apply, (*inputs, steps))
+
+
+def test_products_of_any_size_and_layout_are_torchs():
+    torch.manual_seed(0)
+    for rows, inner, columns in ((3, 5, 2), (256, 200, 130), (2048, 31, 128)):
+        assert (rows * inner * columns >= products.SMALL) == (rows > 3)
+        a, b = torch.randn(rows, inner), torch.randn(inner, columns)
+        expected = (a.double() @ b.double()).float()
+        torch.testing.assert_close(products.product(a, b), expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(products.product(a.t().contiguous().t(), b.t().contiguous().t()), expected, rtol=1e-4, atol=1e-4)
 
 
 def tiny_network(tmp_path, arch="vision", name="net", seed=0, label_map="tree", counts=(5, 0, 3, 2)):

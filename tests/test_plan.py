@@ -71,7 +71,7 @@ def test_switchboard_plan_writes_nothing_and_estimates_everything(run, recipe, t
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert files(tmp_path) == before
     assert [int(number) for number in re.findall(r"^stage (\d+):", done.stdout, re.MULTILINE)] == list(range(11))
-    assert "not estimated" not in done.stdout and "78 of 78 commands would run" in done.stdout
+    assert "not estimated]" not in done.stdout and "94 of 94 commands would run" in done.stdout
     assert "exp/student_l0.5_c90" in done.stdout and "WARNING: the preset wants a GPU" not in done.stdout
     status = run(folder / "run.sh", "--status", "--stage", "4", "--stop-stage", "4")
     assert status.returncode == 1 and "memory" not in status.stdout and "Plan for" not in status.stdout
@@ -90,10 +90,18 @@ def test_all_missing_paths_are_named_at_once(run, recipe, tmp_path):
     assert done.returncode == 0 and "preset paper" in done.stdout and "train 309 h" in done.stdout, done.stderr
 
 
+def test_further_releases_are_in_the_plan(run, recipe, tmp_path):
+    folder = recipe("switchboard")
+    done = run(folder / "run.sh", "--dry-run", "--rt03", tmp_path, "--fisher", f"{tmp_path} {tmp_path}")
+    assert done.returncode == 0 and "not estimated]" not in done.stdout, done.stderr
+    assert all(name in done.stdout for name in ("prepare_rt03", "prepare_fisher", "interpolate_lm", "score.sh"))
+    assert "--fisher: no such" in run(folder / "run.sh", "--dry-run", "--fisher", "/none").stderr
+
+
 def test_an4_plan(run, recipe, tmp_path):
     folder = recipe("an4")
     done = run(folder / "run.sh", "--dry-run", "--nj", "1", "--an4", tmp_path)
-    assert done.returncode == 0 and "not estimated" not in done.stdout and "stage 10:" in done.stdout, done.stderr
+    assert done.returncode == 0 and "not estimated]" not in done.stdout and "stage 10:" in done.stdout, done.stderr
     assert "--an4 is not given" in run(folder / "run.sh", "--status").stderr
 
 
@@ -143,12 +151,12 @@ def test_fisher_counts_by_its_own_size():
 
 
 def test_estimates_of_the_mini_corpus_are_near_what_it_took(run, recipe):
-    """Stages of 20 s and more, by the table of benchmarks/README.md."""
+    """Stages of 20 s and more, by the table of benchmarks/README.md, whose stage 10 has no NIST scoring yet."""
     done = run(recipe("switchboard") / "run.sh", "--dry-run", "--nj", "2")
     seconds = {"s": 1, "min": 60, "h": 3600}
     planned = {int(number): float(value) * seconds[unit]
                for number, value, unit in re.findall(r"^stage (\d+):.*: ([\d.]+) (s|min|h), disk", done.stdout, re.MULTILINE)}
-    for stage, took in {2: 23, 3: 139, 4: 66, 5: 114, 6: 205, 7: 140, 8: 127, 9: 273, 10: 31}.items():
+    for stage, took in {2: 23, 3: 139, 4: 66, 5: 114, 6: 205, 7: 140, 8: 127, 9: 273}.items():
         assert took / 1.5 < planned[stage] < took * 1.5, stage
 
 

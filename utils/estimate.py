@@ -177,7 +177,11 @@ class Estimator:
         if step == "make_mini_corpus":
             return Cost(r("seconds.make_mini_corpus") * everything, gb=r("gb.make_mini_corpus") * everything)
         if step in ("prepare_switchboard", "prepare_an4"):
-            return Cost(r("seconds.prepare") * everything)
+            return Cost(r("seconds.prepare", everything), memory=r("memory.prepare", everything))
+        if step == "prepare_rt03":
+            return Cost(r("seconds.prepare", r("hours.rt03")))
+        if step == "prepare_fisher":
+            return Cost(r("seconds.prepare_fisher") * r("words.fisher"))
         if step in ("prepare_lang", "prepare_lm"):
             return Cost(r("seconds.lang"))
         if step == "train_lm":
@@ -254,6 +258,10 @@ class Estimator:
             seconds = one * len(systems) * (r("seconds.decode_fmllr") if step == "decode_fmllr" else 1)
             seconds += self.forward(systems) * hours * FRAMES
             return Cost(seconds, r("seconds.start"), gb=r("gb.decode") * hours * len(systems), memory=r("memory.graph", million))
+        if step == "score.sh":
+            return Cost(r("seconds.score_stm"))
+        if step == "compare_systems":
+            return Cost(r("seconds.compare") * (len(rest) - 2), r("seconds.start"))
         if step == "make_tables":
             return Cost(r("seconds.make_tables"))
         return None

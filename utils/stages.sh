@@ -1,4 +1,4 @@
-# Stages of a recipe; sourced by run.sh after its options (needs $stage, $stop_stage, $force, $nj, $dry_run, $status).
+# Stages of a recipe; sourced by run.sh after its options (needs $stage, $stop_stage, $force, $nj, $dry_run, $status, $makes).
 # shellcheck shell=bash disable=SC2154
 #
 #   if begin 3 "GMM-HMM"; then
@@ -28,6 +28,10 @@ require_paths() { # variable...: folders given as options that stage 0 reads; al
     done
   done
   [ "$missing" = 0 ] || exit 1
+}
+
+has() { # file: is there; before stage 0 has run, a plan takes it that those named in $makes will be
+  [ -s "$1" ] || { planning && [ ! -d "${1%/*}" ] && [[ " $makes " = *" $1 "* ]]; }
 }
 
 finish() { # options of utils/plan.py; does nothing in a run that runs

@@ -18,6 +18,8 @@ top_cs=90              # classes kept per frame; several: "1 3 10 30 90"
 force=false            # redo what is up to date
 dry_run=false          # print what would run, with disk, memory and hours, and run nothing
 status=false           # print which commands are done, stale or missing, and run nothing
+rt03=                  # LDC2007S10: a second test set, data/rt03
+fisher=                # LDC2004T19 and LDC2005T19: text for a language model, data/local/fisher/text
 help_message="Usage: ./run.sh [options]
  e.g.: ./run.sh                                   # mini corpus, all stages
        ./run.sh --stage 4 --stop-stage 4          # one stage, from the files of the earlier ones
@@ -25,7 +27,7 @@ help_message="Usage: ./run.sh [options]
        ./run.sh --swbd1 /ldc/LDC97S62 --ms98 /ldc/swb_ms98_transcriptions --eval2000 '/ldc/LDC2002S09 /ldc/LDC2002T43'
 
 Stages: 0 corpus, 1 dictionary, lang, LM, 2 features, 3 GMM-HMM, 4 DNN, forced alignment, frame store, 5 CNNs,
-        6 LSTM teachers, 7 ensembles and soft labels, 8 students, 9 graphs and decoding, 10 tables and figures
+        6 LSTM teachers, 7 ensembles and soft labels, 8 students, 9 graphs and decoding, 10 scoring, tables and figures
 
 Options:
   --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
@@ -33,6 +35,7 @@ Options:
   --preset NAME              smoke, mini or paper
   --mini-size NAME           smoke or default [$mini_size]
   --swbd1 --ms98 --eval2000  the LDC releases
+  --rt03 DIR --fisher '.. ..'  further ones: data/rt03; data/local/fisher/text and a 4-gram of both texts
   --seed N                   [$seed]
   --decoder NAME             k2 or kaldi [$decoder]
   --lambdas '.. ..'          weights of the soft labels [$lambdas]
@@ -62,8 +65,11 @@ else
   eval2000=$(absolute "$called_from" "$eval2000")
   require_paths swbd1 ms98 eval2000
 fi
+rt03=$(absolute "$called_from" "$rt03") fisher=$(absolute "$called_from" "$fisher")
+require_paths ${rt03:+rt03} ${fisher:+fisher}
 [ -d "conf/$preset" ] || { echo "run.sh: no preset '$preset': one of smoke, mini, paper" >&2; exit 1; }
 test_set=eval2000
+makes=data/eval2000/stm  # what a later stage asks for, and stage 0 writes
 lm=tg  # 3-gram: names the decoding directories, as in decode_eval2000_tg
 oov="<unk>"
 
@@ -73,9 +79,18 @@ if begin 0 "corpus preparation"; then
   fi
   # Conversations are two people: each side is a speaker of its own. dev is whole conversations kept out of training;
   # it is the validation set of the networks and the one set that decoding is tuned on.
+  # train_dev, train_nodev and train_nodup are Kaldi's sets, for comparisons; the stages below use train and dev.
   # shellcheck disable=SC2086 # two folders
-  once --in ${eval2000/ / --in } --out data/local/dict --out data/train --out data/dev --out data/eval2000 --name prepare -- \
+  once --in ${eval2000/ / --in } --out data/local/dict --out data/train --out data/dev --out data/train_dev \
+    --out data/train_nodev --out data/train_nodup --out data/eval2000 --name prepare -- \
     local/prepare_switchboard --swbd1 "$swbd1" --ms98 "$ms98" --eval2000 "$eval2000" data
+  if [ -n "$rt03" ]; then
+    once --out data/rt03 --name prepare -- local/prepare_rt03 "$rt03" data/rt03
+  fi
+  if [ -n "$fisher" ]; then
+    # shellcheck disable=SC2086 # two folders
+    once --out data/local/fisher -- local/prepare_fisher $fisher data/local/fisher/text
+  fi
   end
 fi
 
@@ -84,7 +99,7 @@ if begin 1 "dictionary, lang, 3-gram"; then
   once --out data/local/lm -- \
     steps/train_lm --order 3 --dev-text data/dev/text data/train/text data/lang data/local/lm/3gram.arpa.gz
   once --out data/lang --name lm -- steps/format_lm data/local/lm/3gram.arpa.gz data/lang
-  if [ -n "${fisher:-}" ]; then
+  if [ -n "$fisher" ]; then
     # A 4-gram of both corpora, weighted on dev, as in Kaldi's sw1_fsh: for rescoring, as the paper decodes with the 3-gram.
     lm4=(--order 4 --dev-text data/dev/text)
     once --out data/local/lm_4gram -- steps/train_lm "${lm4[@]}" data/train/text data/lang data/local/lm_4gram/4gram.arpa.gz

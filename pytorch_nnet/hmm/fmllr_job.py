@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
     options, _ = parse(FmllrJobOptions, argv, __doc__, nargs=0)
     part = options.part()
     if options.source:
-        model, alignments = AcousticModel.load(options.source), read_alignments(options.source)
+        model, alignments = AcousticModel.load(options.source), read_alignments(options.source, part.utt2spk)
     else:
         model, alignments = AcousticModel.load(options.dir, f"{options.iteration}.mdl"), read_ali(options.file("ali.JOB.gz"))
     gaussians, silence = model.require_gmm(), sorted(LangDir(options.lang).silence_phones)

@@ -31,7 +31,7 @@ def main(argv: list[str]) -> None:
     model, part = AcousticModel.load(options.ali_dir), options.part()
     silence = sorted(LangDir(options.lang).silence_phones)
     total: dict[str, np.ndarray] = {}
-    for own in speakers(part, FeatureOptions.read(options.dir), read_alignments(options.ali_dir)):
+    for own in speakers(part, FeatureOptions.read(options.dir), read_alignments(options.ali_dir, part.utt2spk)):
         speech = ~np.isin(model.phone_of[own.path], silence)  # what sets silence apart is no concern of ours
         stats = LdaStats.of(own.features[speech], model.pdf_of[own.path[speech]], model.num_pdfs)
         for name, value in asdict(stats).items():

@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
     convert, old = None, {}
     if options.ali_dir:
         convert = AlignmentConverter(AcousticModel.load(options.ali_dir).table, model.table, model.tree_map)
-        old = read_alignments(options.ali_dir)
+        old = read_alignments(options.ali_dir, part.utt2spk)
     alignments, failures = {}, Failures()
 
     def silent_ends(path) -> bool:

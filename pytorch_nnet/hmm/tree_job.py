@@ -28,9 +28,9 @@ class TreeJobOptions(JobOptions):
 def main(argv: list[str]) -> None:
     options, _ = parse(TreeJobOptions, argv, __doc__, nargs=0)
     model = AcousticModel.load(options.ali_dir)
-    alignments = read_alignments(options.ali_dir)
-    accumulator = StatsAccumulator(model, LangDir(options.lang).silence_phones)
     part = options.part()
+    alignments = read_alignments(options.ali_dir, part.utt2spk)
+    accumulator = StatsAccumulator(model, LangDir(options.lang).silence_phones)
     for own in speakers(part, FeatureOptions.read(options.dir), alignments, options.transforms(part)):
         accumulator.add_speaker(own.features, np.concatenate([accumulator.events(alignments[utt], utt) for utt in own.utts]))
     accumulator.result().save(options.file("treeacc.JOB.npz"))

@@ -8,8 +8,8 @@ Blending LSTMs into CNNs, section 5.1 and supplement (cell of Gers et al. 2003):
     o_t = sigmoid(W_xo x_t + W_ho h_{t-1} + w_co * c_t + b_o)
     h_t = o_t * tanh(c_t)
 
-Every sequence here is (time, units, batch): a gate is then one contiguous block of memory. Both directions advance in
-one batched product; the backward one reads its input reversed.
+Every sequence here is (time, units, batch): a gate is then one contiguous block of memory. Both directions advance
+together; the backward one reads its input reversed.
 """
 
 from __future__ import annotations
@@ -17,51 +17,60 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .layers import Linear
+from .products import product
+
 GATES = 4  # rows of the weights: input gate, forget gate, cell input, output gate
 PEEPHOLES = 3  # input, forget, output
 FORGET_BIAS = 1.0  # a cell that remembers from the start learns long context sooner (Gers et al. 2000)
 
 
-class PeepholeRecurrence(torch.autograd.Function):
-    """The recurrence of both directions, with a hand-written backward pass.
+def tanh_(x: Tensor) -> Tensor:
+    """tanh in place, as 2 sigmoid(2x) - 1: torch's own takes five times as long on a CPU."""
+    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
+
+
+class Recurrence(torch.autograd.Function):
+    """Both directions of one layer, with a hand-written backward pass.
 
     Autograd would record some fifteen small operations a step. By hand, every derivative that does not depend on the
-    gradient is taken for all steps at once, and five operations a step are left (benchmarks/README.md has the ratio).
+    gradient is taken for all steps at once, and few operations a step are left (benchmarks/README.md has the ratio).
 
     Args of `apply`:
-      inputs: (T, 2, 4H, B), W x_t + b of both directions, overwritten with the gates.
-      recurrent: (2, 4H, H). peepholes: (2, 3, H).
+      x: (T, I, B). weight: (2, 4H, I). bias: (2, 4H). recurrent: (2, 4H, H). peepholes: (2, 3, H).
+      steps: how far both directions run; the forward one from the first, the backward one from the last step of x.
     Returns:
-      (T, 2, H, B) hidden vectors in the order of computation.
+      (steps, 2, H, B) hidden vectors in the order of computation.
     """
 
     @staticmethod
-    def forward(ctx, inputs: Tensor, recurrent: Tensor, peepholes: Tensor) -> Tensor:
-        steps, _, rows, batch = inputs.shape
-        units = rows // GATES
-        gates = inputs.clone()
-        hidden = inputs.new_zeros(steps + 1, 2, units, batch)
-        cells = inputs.new_zeros(steps + 1, 2, units, batch)
-        squashed = inputs.new_empty(steps, 2, units, batch)
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, recurrent: Tensor, peepholes: Tensor, steps: int) -> Tensor:
+        batch, units = x.shape[2], recurrent.shape[2]
+        gates = x.new_empty(steps, 2, GATES * units, batch)
+        hidden = x.new_zeros(steps + 1, 2, units, batch)
+        cells = x.new_zeros(steps + 1, 2, units, batch)
+        squashed = x.new_empty(steps, 2, units, batch)
         peep_if = peepholes[:, :2, :, None].expand(2, 2, units, batch).contiguous()
         peep_o = peepholes[:, 2, :, None].expand(2, units, batch).contiguous()
         for t in range(steps):
             gate = gates[t]
-            if t:
-                gate.baddbmm_(recurrent, hidden[t])
+            for d, now in enumerate((x[t], x[-1 - t])):
+                torch.add(product(weight[d], now), bias[d, :, None], out=gate[d])
+                if t:
+                    gate[d].add_(product(recurrent[d], hidden[t, d]))
             i, f, z, o = gate.chunk(GATES, 1)
             input_forget = gate[:, :2 * units].view(2, 2, units, batch)
             input_forget.addcmul_(peep_if, cells[t].unsqueeze(1)).sigmoid_()
-            z.tanh_()
+            tanh_(z)
             cell = torch.mul(f, cells[t], out=cells[t + 1]).addcmul_(i, z)
             o.addcmul_(peep_o, cell).sigmoid_()
-            torch.mul(o, torch.tanh(cell, out=squashed[t]), out=hidden[t + 1])
-        ctx.save_for_backward(gates, recurrent, peep_if, peep_o, hidden, cells, squashed)
+            torch.mul(o, tanh_(squashed[t].copy_(cell)), out=hidden[t + 1])
+        ctx.save_for_backward(x, weight, recurrent, peep_if, peep_o, gates, hidden, cells, squashed)
         return hidden[1:]
 
     @staticmethod
     def backward(ctx, grad_hidden: Tensor):
-        gates, recurrent, peep_if, peep_o, hidden, cells, squashed = ctx.saved_tensors
+        x, weight, recurrent, peep_if, peep_o, gates, hidden, cells, squashed = ctx.saved_tensors
         steps, _, rows, batch = gates.shape
         units = rows // GATES
         i, f, z, o = gates.chunk(GATES, 2)
@@ -73,23 +82,41 @@ class PeepholeRecurrence(torch.autograd.Function):
         cell_by_hidden = o * (1 - squashed.square()) + by_hidden * peep_o
         cell_by_cell = f + (by_cell[:, :, :2 * units].unflatten(2, (2, units)) * peep_if).sum(2)
 
-        transposed = recurrent.transpose(1, 2)
+        back = recurrent.transpose(1, 2).contiguous()
         grads = torch.empty_like(gates)
         grad_cell = torch.zeros_like(cells[0])
         for t in range(steps - 1, -1, -1):
             grad = grad_hidden[t]
             if t + 1 < steps:
-                grad = torch.baddbmm(grad, transposed, grads[t + 1])
+                grad = torch.stack([product(back[d], grads[t + 1, d]) for d in range(2)]).add_(grad)
             grad_cell.addcmul_(grad, cell_by_hidden[t])
             torch.mul(grad, by_hidden[t], out=grads[t, :, 3 * units:])
             torch.mul(grad_cell.unsqueeze(1), by_cell[t].unflatten(1, (3, units)), out=grads[t, :, :3 * units].unflatten(1, (3, units)))
             grad_cell.mul_(cell_by_cell[t])
 
-        grad_recurrent = torch.matmul(grads[1:], hidden[1:-1].transpose(2, 3)).sum(0)
+        grad_x = inputs_gradient(x, weight, grads) if ctx.needs_input_grad[0] else None
+        flows = (x[:steps], x.flip(0)[:steps])
+        grad_weight = torch.stack([over_steps(grads[:, d], flows[d]) for d in range(2)])
+        grad_recurrent = torch.stack([over_steps(grads[:, d], hidden[:-1, d]) for d in range(2)])
         by_gate = grads.unflatten(2, (GATES, units))
         grad_peepholes = torch.stack([
             (by_gate[:, :, gate] * cell).sum((0, 3)) for gate, cell in ((0, before), (1, before), (3, after))], 1)
-        return grads, grad_recurrent, grad_peepholes
+        return grad_x, grad_weight, grads.sum((0, 3)), grad_recurrent, grad_peepholes, None
+
+
+def inputs_gradient(x: Tensor, weight: Tensor, grads: Tensor) -> Tensor:
+    """(T, I, B) from the gradients (steps, 2, 4H, B) of the pre-activations; steps that no direction read have none."""
+    result, back = torch.zeros_like(x), weight.transpose(1, 2).contiguous()
+    for t in range(len(grads)):
+        for d, index in enumerate((t, len(x) - 1 - t)):
+            result[index].add_(product(back[d], grads[t, d]))
+    return result
+
+
+def over_steps(grads: Tensor, values: Tensor) -> Tensor:
+    """Sum over steps and batch: (steps, R, B) and (steps, K, B) -> (R, K)."""
+    left, right = (part.transpose(0, 1).flatten(1) for part in (grads, values))
+    return product(left, right.t())
 
 
 class BidirectionalLayer(nn.Module):
@@ -97,7 +124,6 @@ class BidirectionalLayer(nn.Module):
 
     def __init__(self, inputs: int, units: int):
         super().__init__()
-        self.units = units
         self.weight = nn.Parameter(torch.empty(2, GATES * units, inputs))
         self.recurrent = nn.Parameter(torch.empty(2, GATES * units, units))
         self.bias = nn.Parameter(torch.zeros(2, GATES * units))
@@ -116,11 +142,7 @@ class BidirectionalLayer(nn.Module):
         reach the middle frame's output.
         """
         steps = x.shape[0] // 2 + 1 if last else x.shape[0]
-        flows = (x[:steps], x.flip(0)[:steps])
-        projected = torch.stack([
-            torch.baddbmm(self.bias[d][None, :, None], self.weight[d].expand(steps, -1, -1), flow)
-            for d, flow in enumerate(flows)], 1)
-        hidden = PeepholeRecurrence.apply(projected, self.recurrent, self.peepholes)
+        hidden = Recurrence.apply(x, self.weight, self.bias, self.recurrent, self.peepholes, steps)
         if last:
             return hidden[-1].flatten(0, 1)
         return torch.cat([hidden[:, 0], hidden[:, 1].flip(0)], 1)
@@ -138,12 +160,12 @@ class Blstm(nn.Module):
         super().__init__()
         widths = [dim] + [2 * units for units in hidden]
         self.layers = nn.ModuleList(BidirectionalLayer(i, units) for i, units in zip(widths, hidden))
-        self.output = nn.Linear(widths[-1], num_classes)
+        self.output = Linear(widths[-1], num_classes)
         nn.init.zeros_(self.output.bias)
 
     def forward(self, windows: Tensor) -> Tensor:
         """windows (B, T odd, dim) -> logits (B, num_classes) of the middle frame."""
-        x = windows.permute(1, 2, 0)
+        x = windows.permute(1, 2, 0).contiguous()
         for index, layer in enumerate(self.layers):
             x = layer(x, last=index == len(self.layers) - 1)
         return self.output(x.t())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .products import product
+
 
 def he_(layer: nn.Conv2d | nn.Linear) -> nn.Module:
     """Initialises a layer that a ReLU follows: zero biases, weights that keep the variance (He et al. 2015)."""
@@ -13,14 +15,35 @@ def he_(layer: nn.Conv2d | nn.Linear) -> nn.Module:
     return layer
 
 
+class Product(torch.autograd.Function):
+    """x (B, I), weight (O, I), bias (O,) -> (B, O)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return product(x, weight.t()).add_(bias)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        x, weight = ctx.saved_tensors
+        return product(grad, weight) if ctx.needs_input_grad[0] else None, product(grad.t(), x), grad.sum(0)
+
+
+class Linear(nn.Linear):
+    """nn.Linear for (B, inputs) with the CPU's faster products."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if x.is_cuda else Product.apply(x, self.weight, self.bias)
+
+
 class Head(nn.Module):
     """Fully connected ReLU layers and a linear output layer: (B, inputs) -> logits (B, num_classes)."""
 
     def __init__(self, inputs: int, hidden: list[int], num_classes: int):
         super().__init__()
         widths = [inputs, *hidden]
-        self.hidden = nn.ModuleList(he_(nn.Linear(i, o)) for i, o in zip(widths, hidden))
-        self.output = nn.Linear(widths[-1], num_classes)
+        self.hidden = nn.ModuleList(he_(Linear(i, o)) for i, o in zip(widths, hidden))
+        self.output = Linear(widths[-1], num_classes)
         # Small outputs: the first loss is then log(num_classes), not more.
         nn.init.normal_(self.output.weight, std=0.5 * widths[-1] ** -0.5)
         nn.init.zeros_(self.output.bias)

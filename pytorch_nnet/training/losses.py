@@ -25,17 +25,18 @@ class SparseCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits: Tensor, rows: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
         log_probs = torch.log_softmax(logits, 1)
-        ctx.save_for_backward(log_probs, rows, classes, weights)
-        return -(log_probs[rows, classes] * weights).sum() / len(logits)
+        items = rows * logits.shape[1] + classes
+        ctx.save_for_backward(log_probs, rows, items, weights)
+        return -(log_probs.view(-1)[items] @ weights) / len(logits)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        log_probs, rows, classes, weights = ctx.saved_tensors
-        size = len(log_probs)
-        mass = log_probs.new_zeros(size).index_add_(0, rows, weights)
+        log_probs, rows, items, weights = ctx.saved_tensors
+        weights = weights * (grad / len(log_probs))
+        mass = log_probs.new_zeros(len(log_probs)).index_add_(0, rows, weights)
         result = log_probs.exp().mul_(mass[:, None])
-        result.index_put_((rows, classes), -weights, accumulate=True)
-        return result.mul_(grad / size), None, None, None
+        result.view(-1).index_add_(0, items, -weights)
+        return result, None, None, None
 
 
 def blended_loss(logits: Tensor, labels: Tensor, soft: SparseLabels | None = None, weight: float = 0.0,

@@ -40,7 +40,7 @@ class TrainOptions(Architecture):
     init: str = option("", "start from the weights in this directory")
     threads: int = option(1, "threads of this process; several one-thread trainings side by side use cores better")
     device: str = option("cpu", "cpu or cuda")
-    matmul_precision: str = option("highest", "highest, high or medium: torch.set_float32_matmul_precision")
+    matmul_precision: str = option("highest", "highest, high (TF32 on a GPU) or medium: torch.set_float32_matmul_precision")
 
     def check(self) -> None:
         """Raises RecipeError for values that make no training."""

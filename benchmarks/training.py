@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Times the parts of training against what they replace or serve, on one thread.
+
+Usage: benchmarks/training.py                (five minutes, 3 GB)
+
+ - the peephole BLSTM of the paper's size (4 layers of 512 units each way, 41 frames, 9000 classes) against torch.nn.LSTM of the same
+   shape, which has no peepholes; forward, and forward with backward. The last layer alone too, which runs half the frames each way, where
+   nn.LSTM needs all of them;
+ - the sampler's windows per second beside the smallest training step of the mini preset, and against a DataLoader that
+   assembles items;
+ - the loss of 90 soft labels among 9000 classes against the hard labels' cross-entropy, forward and backward.
+
+Ways take turns; a turn is processor time. Prints medians of the times and of the ratios of neighbouring turns.
+"""
+
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from recipe import ROOT, commit, machine  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn.functional import cross_entropy  # noqa: E402
+
+from pytorch_nnet.frames.sampler import FrameSampler  # noqa: E402
+from pytorch_nnet.frames.softlabels import SparseLabels, top_classes  # noqa: E402
+from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW  # noqa: E402
+from pytorch_nnet.io.options import build, load_config  # noqa: E402
+from pytorch_nnet.models.blstm import Blstm  # noqa: E402
+from pytorch_nnet.models.model_dir import SHAPE_KEYS  # noqa: E402
+from pytorch_nnet.models.registry import Architecture, build_network  # noqa: E402
+from pytorch_nnet.training.losses import blended_loss  # noqa: E402
+
+CLASSES, UNITS, LAYERS, BATCH = 9000, 512, 4, 128
+
+
+class TorchLstm(nn.Module):
+    """torch's own BLSTM with the same output: the middle frame of the last layer."""
+
+    def __init__(self, layers=LAYERS):
+        super().__init__()
+        self.layers = nn.LSTM(DIM, UNITS, layers, bidirectional=True)
+        self.output = nn.Linear(2 * UNITS, CLASSES)
+
+    def forward(self, windows):
+        return self.output(self.layers(windows.transpose(0, 1))[0][WINDOW // 2])
+
+
+class MemoryStore:
+    """What FrameSampler needs of a frame store: fp16 features with zero rows between utterances, in memory."""
+
+    def __init__(self, utts, frames):
+        rng = np.random.default_rng(1)
+        self.num_frames = utts * frames
+        self.features = np.zeros((self.num_frames + CONTEXT * (utts + 1), DIM), np.float16)
+        for utt in range(utts):
+            first = CONTEXT + utt * (frames + CONTEXT)
+            self.features[first:first + frames] = rng.standard_normal((frames, DIM))
+        self.labels = rng.integers(0, 300, self.num_frames).astype(np.uint16)
+        self.offsets = np.arange(utts + 1) * frames
+
+
+class Items(torch.utils.data.Dataset):
+    """The same windows, one at a time."""
+
+    def __init__(self, store):
+        self.store, self.features = store, torch.from_numpy(store.features)
+
+    def __len__(self):
+        return self.store.num_frames
+
+    def __getitem__(self, frame):
+        start = frame + CONTEXT * (np.searchsorted(self.store.offsets, frame, side="right") - 1)
+        return self.features[start:start + WINDOW].float(), int(self.store.labels[frame])
+
+
+def turns(ways, count):
+    """Seconds of each way in every turn, after one turn that is not timed."""
+    times = [[] for _ in ways]
+    for turn in range(count + 1):
+        for way, kept in zip(ways, times):
+            start = time.process_time()
+            way()
+            if turn:
+                kept.append(time.process_time() - start)
+    return times
+
+
+def row(name, ways, count, goal, better=min):
+    """Prints medians and the ratio of the first way's time to the second's."""
+    ours, other = turns(ways, count)
+    ratio = statistics.median(a / b for a, b in zip(ours, other))
+    verdict = "meets" if (ratio <= goal if better is min else ratio >= goal) else "misses"
+    print(f"| {name} | {statistics.median(ours) * 1e3:.2f} | {statistics.median(other) * 1e3:.2f} | {ratio:.2f} | {goal} | {verdict} |", flush=True)
+    return statistics.median(ours)
+
+
+def forward(network, windows):
+    def run():
+        with torch.inference_mode():
+            network(windows)
+    return run
+
+
+def training(network, windows, labels):
+    def run():
+        cross_entropy(network(windows), labels).backward()
+        network.zero_grad()
+    return run
+
+
+def networks():
+    windows, labels = torch.randn(BATCH, WINDOW, DIM), torch.randint(CLASSES, (BATCH,))
+    ours, other = Blstm([UNITS] * LAYERS, CLASSES, DIM), TorchLstm()
+    row(f"peephole BLSTM {LAYERS}x{UNITS} / nn.LSTM, forward", [forward(n, windows) for n in (ours, other)], 3, 1.25)
+    row("the same, training", [training(n, windows, labels) for n in (ours, other)], 3, 1.25)
+
+
+def sampler():
+    store = MemoryStore(1000, 400)
+    config = load_config(ROOT / "egs/switchboard/conf/mini/cnn.yaml")
+    network = build_network(build(Architecture, {key: config[key] for key in SHAPE_KEYS if key in config}), 300)
+    items, draws, batch = Items(store), FrameSampler(store, 256, 1), 10 * 256
+    loader = iter(torch.utils.data.DataLoader(items, 256, sampler=torch.utils.data.RandomSampler(items, replacement=True)))
+
+    def ours():
+        for _ in range(10):
+            draws.draw()
+
+    def assembled():
+        for _ in range(10):
+            next(loader)
+
+    seconds = row("sampler / DataLoader, 10 batches of 256 windows", [ours, assembled], 10, 1.0)
+    windows, labels, _ = draws.draw()
+    step = statistics.median(turns([training(network, windows, labels)], 10)[0])
+    print(f"| sampler: {batch / seconds / 1e6:.2f} M windows a second (goal 1); share of the mini CNN's training step | {seconds * 100:.3f} | "
+          f"{step * 1e3:.2f} | {seconds / 10 / step:.4f} | 0.01 | {'meets' if seconds / 10 / step <= 0.01 else 'misses'} |")
+
+
+def losses():
+    logits = (3 * torch.randn(256, CLASSES)).requires_grad_()
+    labels = torch.randint(CLASSES, (256,))
+    counts, classes, probs = top_classes(torch.softmax(logits.detach(), 1), 90, 0.99)
+    soft = SparseLabels(torch.from_numpy(np.repeat(np.arange(256), counts)), torch.from_numpy(classes.astype(np.int64)),
+                        torch.from_numpy(probs.astype(np.float32)))
+
+    def sparse():
+        blended_loss(logits, labels, soft, 0.75).backward()
+
+    def hard():
+        cross_entropy(logits, labels).backward()
+
+    row("loss of 90 soft labels / hard cross-entropy, 9000 classes", [sparse, hard], 30, 1.5)
+
+
+def main(argv):
+    if argv:
+        print(__doc__)
+        return 2
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    print(f"{machine()}, commit {commit()}\n")
+    print("| | ours: ms | other: ms | ratio | goal | |\n| --- | ---: | ---: | ---: | ---: | --- |")
+    losses()
+    sampler()
+    networks()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
