@@ -145,7 +145,7 @@ fi
 
 if begin 10 "NIST scoring where the test set has stm and glm, tables and figures"; then
   # At the LM weight and penalty of dev alone: sweeping them here would only tempt.
-  if [ -s "data/$test_set/stm" ]; then
+  if has "data/$test_set/stm"; then
     for name in $systems; do
       spawn "" once --in "exp/$name/decode_dev_$lm" --out "exp/$name/decode_${test_set}_$lm" --name stm -- \
         local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$name/decode_dev_$lm" "data/$test_set" data/lang \
@@ -162,6 +162,7 @@ if begin 10 "NIST scoring where the test set has stm and glm, tables and figures
     steps/make_tables --dev dev --test "$test_set" --lm "$lm" --timing exp/timing --baseline cnn exp exp/results $systems
   once "${decoded[@]}" --in exp/results --out exp/results --name significance -- \
     steps/compare_systems --dev dev --test "$test_set" --lm "$lm" exp exp/results/significance.tsv $systems
-  end
-  cat exp/results/RESULTS.md
+  end exp/results/RESULTS.md
 fi
+
+finish --preset "$preset" --corpus "$corpus_name" --classes "${tri3_size%% *}"

@@ -213,7 +213,8 @@ def test_lm_steps(run, lang, tmp_path):
     (tmp_path / "text").write_text("".join(f"u{i} {' '.join(words)}\n" for i, words in enumerate(SENTENCES)))
     done = run("steps/train_lm", "--dev-text", "text", "text", "lang", "lm/3gram.arpa.gz")
     assert done.returncode == 0, done.stderr
-    assert "1 OOV (5.00 %), perplexity" in (tmp_path / "lm/perplexity.txt").read_text()
+    report = (tmp_path / "lm/3gram.perplexity.txt").read_text()
+    assert "1 OOV (5.00 %), perplexity" in report and "1 OOV (5.00 %), vocabulary of" in report
     done = run("steps/format_lm", "lm/3gram.arpa.gz", "lang")
     assert done.returncode == 0 and (tmp_path / "lang/G.fst").exists(), done.stderr
     again = (tmp_path / "lm/3gram.arpa.gz").read_bytes()

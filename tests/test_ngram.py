@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytorch_nnet.io.errors import RecipeError
-from pytorch_nnet.lang.arpa import perplexity, read_arpa, write_arpa
+from pytorch_nnet.lang.arpa import read_arpa, write_arpa
+from pytorch_nnet.lang.model import perplexity
 from pytorch_nnet.lang.ngram import estimate
 
 sentences = st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=6), min_size=1, max_size=30)

@@ -60,13 +60,19 @@ STEPS = [("prepare", "data/dev", []), ("copy", "data/dev_fbank", ["data/dev", "d
          ("", "exp/mono", ["data/dev"]), ("", "exp/frames", ["data/dev_fbank", "exp/mono"]), ("eval", "exp/mono", ["exp/frames"])]
 
 
-def stage_2(run, tmp_path, versions, force=()):
-    """Runs STEPS, each of which appends its name to `ran` and copies what its inputs hold; returns the steps that ran."""
-    (tmp_path / "ran").unlink(missing_ok=True)
+def calls(versions, force=()):
+    """The arguments of utils/once.py for each of STEPS, which appends its name to `ran` and copies what its inputs hold."""
     for place, (name, out, folders) in enumerate(STEPS):
         script = f"echo {place} >> ran; cat /dev/null {' '.join(f'{folder}/[a-z]*' for folder in folders)} > new 2>/dev/null; mv new {out}/x{place}"
         options = [*(["--force"] if place in force else []), "--out", out, *(["--name", name] if name else [])]
-        done = run("utils/once.py", *options, "--", "bash", "-c", script + f" # {versions.get(place, 1)}", "step", *folders)
+        yield [*options, "--", "bash", "-c", script + f" # {versions.get(place, 1)}", "step", *folders]
+
+
+def stage_2(run, tmp_path, versions, force=()):
+    """Runs STEPS; returns those that ran."""
+    (tmp_path / "ran").unlink(missing_ok=True)
+    for call in calls(versions, force):
+        done = run("utils/once.py", *call)
         assert done.returncode == 0, done.stderr
     return [int(line) for line in (tmp_path / "ran").read_text().split()] if (tmp_path / "ran").exists() else []
 
@@ -98,3 +104,11 @@ def test_a_marker_records_command_and_inputs(run, tmp_path):
     stage_2(run, tmp_path, {})
     record = json.loads((tmp_path / "exp/frames/.done").read_text())
     assert record["command"][0] == "bash" and set(record["inputs"]["data/dev_fbank"]) == {".done.copy", ".done.fbank", ".done.cmvn"}
+
+
+def test_a_corpus_with_a_dead_link_has_a_digest(run, tmp_path):
+    (tmp_path / "disc").mkdir()
+    (tmp_path / "disc/link").symlink_to("nowhere")
+    for runs in (1, 1):
+        done = run("utils/once.py", "--out", "exp/a", "--", "bash", "-c", "echo x >> all", "step", "disc")
+        assert done.returncode == 0 and len((tmp_path / "all").read_text().split()) == runs, done.stderr

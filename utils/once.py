@@ -32,48 +32,78 @@ NOT_COUNTED = ("--nj", "--cmd", "--threads")
 HASH_CONTENT_UP_TO = 64 << 20  # larger files count by size and time
 
 
-def main(argv):
-    outs, inputs, name, force = [], [], "", False
-    while argv and argv[0] != "--":
-        word = argv.pop(0)
-        if word == "--force":
-            force = True
-        elif word in ("--out", "--in", "--name") and argv:
-            value = argv.pop(0)
-            if word == "--name":
-                name = value
-            else:
-                (outs if word == "--out" else inputs).append(value)
-        else:
-            return fail(f"unknown argument {word}", "see the usage at the top of utils/once.py")
-    command = argv[1:]
-    if not outs or not command:
-        return fail("an --out and a command are needed", "see the usage at the top of utils/once.py")
+class Request:
+    """One call of this program: what it makes of what, and whether that has been done.
 
-    outs = [out.rstrip("/") for out in outs]
-    for word in command[1:] + inputs:
-        if word.startswith(("data/", "exp/")) and not os.path.exists(word) and not word.startswith(tuple(outs)):
-            stage = int(os.environ.get("STAGE_NUMBER", "1") or 1)
-            return fail(f"missing input\n  file:     {word}\n  expected: what an earlier stage makes\n  found:    nothing",
-                        f"./run.sh --stop-stage {stage - 1}, then this stage again")
-    marker = f".done.{name}" if name else ".done"
-    words = counted(command)
-    known = (read_json(os.path.join(outs[0], marker)) or read_json(os.path.join(outs[0], started(marker))) or {}).get("inputs", {})
-    paths = [path.rstrip("/") for path in dict.fromkeys(words[1:] + inputs)
-             if os.path.exists(path) and not path.startswith(tuple(out + "/" for out in outs))]  # those are outputs
-    own = {(out, marker) for out in outs}
-    now = inputs_now(paths, own, known)
-    whole = hashlib.sha256(json.dumps([words, now], sort_keys=True).encode()).hexdigest()
-    if not force and all((read_json(os.path.join(out, marker)) or {}).get("digest") == whole for out in outs):
+    outs: folders made, or added to. marker: the name of the file that says so. words: the command as far as it counts.
+    Raises ValueError for a call that cannot be understood.
+    """
+
+    def __init__(self, argv):
+        argv = list(argv)
+        self.outs, self.inputs, self.name, self.force = [], [], "", False
+        while argv and argv[0] != "--":
+            word = argv.pop(0)
+            if word == "--force":
+                self.force = True
+            elif word in ("--out", "--in", "--name") and argv:
+                value = argv.pop(0)
+                if word == "--name":
+                    self.name = value
+                else:
+                    (self.outs if word == "--out" else self.inputs).append(value)
+            else:
+                raise ValueError(f"unknown argument {word}")
+        self.command = argv[1:]
+        if not self.outs or not self.command:
+            raise ValueError("an --out and a command are needed")
+        self.outs = [out.rstrip("/") for out in self.outs]
+        self.marker = f".done.{self.name}" if self.name else ".done"
+        self.words = counted(self.command)
+        self.own = {(out, self.marker) for out in self.outs}
+
+    def missing(self):
+        """Arguments that name what an earlier stage makes, and that are not there."""
+        return [word for word in self.command[1:] + self.inputs if word.startswith(("data/", "exp/"))
+                and not os.path.exists(word) and not word.startswith(tuple(self.outs))]
+
+    def current(self):
+        """{input: its digests}, and the digest of everything that decides the outcome."""
+        first = self.outs[0]
+        known = (read_json(os.path.join(first, self.marker)) or read_json(os.path.join(first, started(self.marker))) or {}).get("inputs", {})
+        paths = [path.rstrip("/") for path in dict.fromkeys(self.words[1:] + self.inputs)
+                 if os.path.exists(path) and not path.startswith(tuple(out + "/" for out in self.outs))]  # those are outputs
+        now = inputs_now(paths, self.own, known)
+        return now, hashlib.sha256(json.dumps([self.words, now], sort_keys=True).encode()).hexdigest()
+
+    def recorded(self, begun=False):
+        """The digest in the marker of each output, or in the marker that the command had begun; None where there is none."""
+        marker = started(self.marker) if begun else self.marker
+        return [(read_json(os.path.join(out, marker)) or {}).get("digest") for out in self.outs]
+
+
+def main(argv):
+    try:
+        request = Request(argv)
+    except ValueError as error:
+        return fail(str(error), "see the usage at the top of utils/once.py")
+    missing = request.missing()
+    if missing:
+        stage = int(os.environ.get("STAGE_NUMBER", "1") or 1)
+        return fail(f"missing input\n  file:     {missing[0]}\n  expected: what an earlier stage makes\n  found:    nothing",
+                    f"./run.sh --stop-stage {stage - 1}, then this stage again")
+    now, whole = request.current()
+    if not request.force and all(digest == whole for digest in request.recorded()):
         return 0
 
     announce()
+    outs, marker, command = request.outs, request.marker, request.command
     for out in outs:
-        for later in set(markers(out)) - set(earlier_markers(out, own)) - {marker}:
+        for later in set(markers(out)) - set(earlier_markers(out, request.own)) - {marker}:
             remove(os.path.join(out, later))
         remove(os.path.join(out, marker))
         begun = os.path.join(out, started(marker))
-        if not name and os.path.isdir(out) and (force or (read_json(begun) or {}).get("digest") != whole):
+        if not request.name and os.path.isdir(out) and (request.force or (read_json(begun) or {}).get("digest") != whole):
             shutil.rmtree(out)
         os.makedirs(out, exist_ok=True)
         write_json(begun, {"inputs": now, "digest": whole})
@@ -82,7 +112,7 @@ def main(argv):
     if code:
         print(f"once.py: failed with code {code}: {' '.join(command)}", file=sys.stderr)
         return code
-    record = {"command": words, "inputs": now, "seconds": round(time.time() - start, 1), "digest": whole}
+    record = {"command": request.words, "inputs": now, "seconds": round(time.time() - start, 1), "digest": whole}
     for out in outs:
         if not os.path.isdir(out):
             return fail(f"the command ended well but made no {out}", "a fault in the step: please report it")
@@ -156,8 +186,12 @@ def listing(path):
     for folder, folders, files in os.walk(path):
         folders.sort()
         for name in sorted(files):
-            status = os.stat(os.path.join(folder, name))
-            lines.append(f"{os.path.relpath(os.path.join(folder, name), path)} {status.st_size} {status.st_mtime_ns}")
+            place = os.path.join(folder, name)
+            try:
+                status = os.stat(place)
+                lines.append(f"{os.path.relpath(place, path)} {status.st_size} {status.st_mtime_ns}")
+            except FileNotFoundError:  # a link that leads nowhere
+                lines.append(os.path.relpath(place, path))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

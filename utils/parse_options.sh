@@ -4,7 +4,8 @@
 #   . utils/parse_options.sh
 #
 # Names may be spelled with - or _, values joined with = or not; only variables that exist may be set, booleans stay
-# true or false, and --config FILE (shell assignments) is read before the other options, so the command line wins.
+# true or false (--force, alone or before another option, is --force true), and --config FILE (shell assignments) is read
+# before the other options, so the command line wins.
 # --help prints $help_message. After it, "$@" holds the positional arguments.
 # shellcheck shell=bash
 
@@ -24,6 +25,11 @@ _set_option() { # name value: assigns to an existing variable
     _option_error "--$1 takes a whole number, not '$2'"
   fi
   printf -v "$name" '%s' "$2"
+}
+
+_is_flag() { # name: of a variable that is true or false
+  local name=${1//-/_}
+  [[ $name =~ ^[a-z_][a-z0-9_]*$ ]] && [[ ${!name-} == true || ${!name-} == false ]]
 }
 
 _read_config() { # file: 'name=value' lines, comments and blank lines
@@ -52,7 +58,12 @@ while [ $# -gt 0 ]; do
     --config=*) shift ;;
     --config) shift 2 ;;
     --*=*) _option=${1%%=*}; _set_option "${_option#--}" "${1#*=}"; shift ;;
-    --*) [ $# -gt 1 ] || _option_error "option $1 needs a value"
+    --*)
+      _option=${1#--}
+      if _is_flag "$_option" && [[ -z ${2-} || $2 == --* ]]; then
+        _set_option "$_option" true; shift; continue
+      fi
+      [ $# -gt 1 ] || _option_error "option $1 needs a value"
       _set_option "${1#--}" "$2"; shift 2 ;;
     *) break ;;
   esac

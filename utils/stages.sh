@@ -1,4 +1,4 @@
-# Stages of a recipe; sourced by run.sh after its options (needs $stage, $stop_stage, $force, $nj).
+# Stages of a recipe; sourced by run.sh after its options (needs $stage, $stop_stage, $force, $nj, $dry_run, $status, $makes).
 # shellcheck shell=bash disable=SC2154
 #
 #   if begin 3 "GMM-HMM"; then
@@ -7,10 +7,38 @@
 #   fi
 #
 # A stage in which every command is up to date says so in one line.
+#
+# With --dry-run or --status nothing runs and nothing is written: `once` notes its command, and `finish`, at the end of the
+# recipe, hands all of them to utils/plan.py.
 
 STAGE_STATE=$(mktemp -u "${TMPDIR:-/tmp}/stage.XXXXXX")
 export STAGE_STATE STAGE_NUMBER STAGE_TITLE
 trap 'rm -f "$STAGE_STATE"' EXIT
+
+planned=() plan_spawned=0
+planning() { [ "$dry_run" = true ] || [ "$status" = true ]; }
+
+require_paths() { # variable...: folders given as options that stage 0 reads; all that are missing are named at once
+  local name path missing=0
+  [ "$stage" -le 0 ] || [ "$dry_run" = true ] || return 0
+  for name in "$@"; do
+    [ -n "${!name}" ] || [ "$stage" -gt 0 ] || { echo "$0: --${name//_/-} is not given" >&2; missing=1; }
+    for path in ${!name}; do
+      [ -e "$path" ] || { echo "$0: --${name//_/-}: no such file or folder: $path" >&2; missing=1; }
+    done
+  done
+  [ "$missing" = 0 ] || exit 1
+}
+
+has() { # file: is there; before stage 0 has run, a plan takes it that those named in $makes will be
+  [ -s "$1" ] || { planning && [ ! -d "${1%/*}" ] && [[ " $makes " = *" $1 "* ]]; }
+}
+
+finish() { # options of utils/plan.py; does nothing in a run that runs
+  planning || return 0
+  [ "$status" = false ] || set -- "$@" --status
+  printf '%s\0' "${planned[@]+"${planned[@]}"}" | utils/plan.py --nj "$nj" "$@"
+}
 
 absolute() { # folder paths: the same paths seen from anywhere
   local path result=()
@@ -26,16 +54,19 @@ begin() { # number title: true if the stage is asked for
   [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]
 }
 
-end() {
+end() { # [file]: to show at the end
+  planning && return
   if [ -e "$STAGE_STATE" ]; then
     echo "== stage $STAGE_NUMBER: done in $((SECONDS - stage_start)) s"
   else
     echo "== stage $STAGE_NUMBER: $STAGE_TITLE: up to date, skipped"
   fi
+  [ $# -eq 0 ] || cat "$1"
 }
 
 once() { # see utils/once.py
   if [ "$force" = true ]; then set -- --force "$@"; fi
+  if planning; then planned+=("$STAGE_NUMBER" "$STAGE_TITLE" "$plan_spawned" $# "$@"); return; fi
   utils/once.py "$@"
 }
 
@@ -43,6 +74,7 @@ once() { # see utils/once.py
 # lines of the logs they write are shown while they run.
 spawned=() spawned_logs=()
 spawn() { # log command...
+  if planning; then shift; plan_spawned=1; "$@"; plan_spawned=0; return; fi
   spawned_logs+=("$1")
   shift
   while [ "$(jobs -rp | wc -l)" -ge "$nj" ]; do show_logs; sleep 0.5; done
@@ -52,6 +84,7 @@ spawn() { # log command...
 
 join() {
   local pid failed=0
+  if planning; then return; fi
   while [ "$(jobs -rp | wc -l)" -gt 0 ]; do show_logs; sleep 0.2; done
   for pid in "${spawned[@]}"; do wait "$pid" || failed=1; done
   spawned=() spawned_logs=()

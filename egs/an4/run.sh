@@ -13,6 +13,8 @@ decoder=k2             # k2, or kaldi (LatticeFasterDecoder: needs no k2)
 lambdas=0.75           # weights of the teacher's soft labels, Eq. 1; several: "0.25 0.5 0.75"
 top_cs=90              # classes kept per frame; several: "1 3 10 30 90"
 force=false            # redo what is up to date
+dry_run=false          # print what would run, with disk, memory and hours, and run nothing
+status=false           # print which commands are done, stale or missing, and run nothing
 help_message="Usage: ./run.sh --an4 DIR [options]
  e.g.: ./run.sh --an4 /corpora/an4
        ./run.sh --an4 /corpora/an4 --stage 9
@@ -29,7 +31,9 @@ Options:
   --decoder NAME             k2 or kaldi [$decoder]
   --lambdas '.. ..'          weights of the soft labels [$lambdas]
   --top-cs '.. ..'           classes kept per frame [$top_cs]
-  --force true|false         redo what is up to date [$force]
+  --force                    redo what is up to date
+  --dry-run                  print the plan: what would run, disk, memory, hours
+  --status                   print what is done, stale, missing
   --config FILE              lines of name=value"
 
 called_from=$PWD
@@ -38,16 +42,17 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./cmd.sh
 . utils/parse_options.sh
 [ $# -eq 0 ] || { echo "run.sh: unexpected argument: $1 (see ./run.sh --help)" >&2; exit 1; }
-"$ROOT/utils/setup_env.sh"
 . utils/stages.sh
-an4=$(absolute "$called_from" "$an4")
+planning || "$ROOT/utils/setup_env.sh"
+an4=$(absolute "$called_from" "$an4") corpus_name=an4
+require_paths an4
 [ -d "conf/$preset" ] || { echo "run.sh: no preset '$preset': one of smoke, mini" >&2; exit 1; }
 test_set="test"
+makes=''  # an stm, which AN4 has not
 lm=ug  # unigram: names the decoding directories, as in decode_test_ug
 oov="<UNK>"
 
 if begin 0 "corpus preparation"; then
-  [ -n "$an4" ] || { echo "run.sh: stage 0 needs the corpus: ./run.sh --an4 DIR" >&2; exit 1; }
   # dev: speakers of the official training list, kept out of training; the official test set is for the last table only.
   once --out data/local/dict --out data/train --out data/dev --out data/test --name prepare -- \
     local/prepare_an4 --an4 "$an4" data

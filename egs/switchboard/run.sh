@@ -16,11 +16,14 @@ decoder=k2             # k2, or kaldi (LatticeFasterDecoder: needs no k2)
 lambdas=0.75           # weights of the teacher's soft labels, Eq. 1; several: "0.25 0.5 0.75"
 top_cs=90              # classes kept per frame; several: "1 3 10 30 90"
 force=false            # redo what is up to date
+dry_run=false          # print what would run, with disk, memory and hours, and run nothing
+status=false           # print which commands are done, stale or missing, and run nothing
 rt03=                  # LDC2007S10: a second test set, data/rt03
 fisher=                # LDC2004T19 and LDC2005T19: text for a language model, data/local/fisher/text
 help_message="Usage: ./run.sh [options]
  e.g.: ./run.sh                                   # mini corpus, all stages
        ./run.sh --stage 4 --stop-stage 4          # one stage, from the files of the earlier ones
+       ./run.sh --dry-run                         # the plan, with disk, memory and hours
        ./run.sh --swbd1 /ldc/LDC97S62 --ms98 /ldc/swb_ms98_transcriptions --eval2000 '/ldc/LDC2002S09 /ldc/LDC2002T43'
 
 Stages: 0 corpus, 1 dictionary, lang, LM, 2 features, 3 GMM-HMM, 4 DNN, forced alignment, frame store, 5 CNNs,
@@ -32,12 +35,14 @@ Options:
   --preset NAME              smoke, mini or paper
   --mini-size NAME           smoke or default [$mini_size]
   --swbd1 --ms98 --eval2000  the LDC releases
+  --rt03 DIR --fisher '.. ..'  further ones: data/rt03; data/local/fisher/text and a 4-gram of both texts
   --seed N                   [$seed]
   --decoder NAME             k2 or kaldi [$decoder]
   --lambdas '.. ..'          weights of the soft labels [$lambdas]
   --top-cs '.. ..'           classes kept per frame [$top_cs]
-  --force true|false         redo what is up to date [$force]
-  --rt03 DIR --fisher '.. ..'  further LDC releases: data/rt03, data/local/fisher/text
+  --force                    redo what is up to date
+  --dry-run                  print the plan: what would run, disk, memory, hours
+  --status                   print what is done, stale, missing
   --config FILE              lines of name=value"
 
 called_from=$PWD
@@ -46,21 +51,25 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . ./cmd.sh
 . utils/parse_options.sh
 [ $# -eq 0 ] || { echo "run.sh: unexpected argument: $1 (see ./run.sh --help)" >&2; exit 1; }
-"$ROOT/utils/setup_env.sh"
 . utils/stages.sh
+planning || "$ROOT/utils/setup_env.sh"
 
 if [ -z "$swbd1" ]; then
   [ -n "$preset" ] || preset=$([ "$mini_size" = smoke ] && echo smoke || echo mini)
-  corpus=corpus/$mini_size
+  corpus=corpus/$mini_size corpus_name=mini-$mini_size
   swbd1=$corpus/LDC97S62 ms98=$corpus/swb_ms98_transcriptions eval2000="$corpus/LDC2002S09 $corpus/LDC2002T43"
 else
   [ -n "$preset" ] || preset=paper
-  corpus=
+  corpus='' corpus_name=ldc
   swbd1=$(absolute "$called_from" "$swbd1") ms98=$(absolute "$called_from" "$ms98")
   eval2000=$(absolute "$called_from" "$eval2000")
+  require_paths swbd1 ms98 eval2000
 fi
+rt03=$(absolute "$called_from" "$rt03") fisher=$(absolute "$called_from" "$fisher")
+require_paths ${rt03:+rt03} ${fisher:+fisher}
 [ -d "conf/$preset" ] || { echo "run.sh: no preset '$preset': one of smoke, mini, paper" >&2; exit 1; }
 test_set=eval2000
+makes=data/eval2000/stm  # what a later stage asks for, and stage 0 writes
 lm=tg  # 3-gram: names the decoding directories, as in decode_eval2000_tg
 oov="<unk>"
 
@@ -76,11 +85,11 @@ if begin 0 "corpus preparation"; then
     --out data/train_nodev --out data/train_nodup --out data/eval2000 --name prepare -- \
     local/prepare_switchboard --swbd1 "$swbd1" --ms98 "$ms98" --eval2000 "$eval2000" data
   if [ -n "$rt03" ]; then
-    once --out data/rt03 --name prepare -- local/prepare_rt03 "$(absolute "$called_from" "$rt03")" data/rt03
+    once --out data/rt03 --name prepare -- local/prepare_rt03 "$rt03" data/rt03
   fi
   if [ -n "$fisher" ]; then
-    # shellcheck disable=SC2046 # two folders
-    once --out data/local/fisher -- local/prepare_fisher $(absolute "$called_from" "$fisher") data/local/fisher/text
+    # shellcheck disable=SC2086 # two folders
+    once --out data/local/fisher -- local/prepare_fisher $fisher data/local/fisher/text
   fi
   end
 fi
@@ -90,6 +99,15 @@ if begin 1 "dictionary, lang, 3-gram"; then
   once --out data/local/lm -- \
     steps/train_lm --order 3 --dev-text data/dev/text data/train/text data/lang data/local/lm/3gram.arpa.gz
   once --out data/lang --name lm -- steps/format_lm data/local/lm/3gram.arpa.gz data/lang
+  if [ -n "$fisher" ]; then
+    # A 4-gram of both corpora, weighted on dev, as in Kaldi's sw1_fsh: for rescoring, as the paper decodes with the 3-gram.
+    lm4=(--order 4 --dev-text data/dev/text)
+    once --out data/local/lm_4gram -- steps/train_lm "${lm4[@]}" data/train/text data/lang data/local/lm_4gram/4gram.arpa.gz
+    once --out data/local/lm_fisher -- \
+      steps/train_lm "${lm4[@]}" data/local/fisher/text data/lang data/local/lm_fisher/4gram.arpa.gz
+    once --out data/local/lm_mixed -- steps/interpolate_lm --oov "$oov" data/dev/text data/local/lm_4gram/4gram.arpa.gz \
+      data/local/lm_fisher/4gram.arpa.gz data/local/lm_mixed/4gram.arpa.gz
+  fi
   end
 fi
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterable, Mapping
+from typing import Iterable, Iterator, Mapping
 
 from ..io.archives import read_scp
 from ..io.errors import RecipeError, require_file
@@ -176,7 +176,11 @@ class DataDir:
 
 def read_text(path) -> dict[str, list[str]]:
     """Reads a transcript table; an utterance without words is an error, not a silence."""
-    text: dict[str, list[str]] = {}
+    return dict(iterate_text(path))
+
+
+def iterate_text(path) -> Iterator[tuple[str, list[str]]]:
+    """Like `read_text`, an utterance at a time."""
     previous = None
     with open(require_file(path), encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
@@ -189,9 +193,8 @@ def read_text(path) -> dict[str, list[str]]:
                 raise RecipeError("not sorted in C order, or repeated", file=f"{path}:{number}", id=words[0],
                                   expected=f"an id after '{previous}'", found=words[0],
                                   next=f"utils/fix_data_dir {Path(path).parent}")
-            text[words[0]] = words[1:]
+            yield words[0], words[1:]
             previous = words[0]
-    return text
 
 
 def write_table(path, table: Mapping[str, str]) -> None:

@@ -1,127 +1,24 @@
-"""Back-off n-gram models in memory and as ARPA files.
-
-An n-gram is a row of the table of its order: the row of its first n-1 words in the table below (`parent`) and its last
-word (`word`). Rows are sorted by (parent, word), so a look-up is a binary search, and a text is scored in one go.
-"""
+"""ARPA files: n-gram models of any order as text, gzipped or not."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import re
-from dataclasses import dataclass
+import sys
+from itertools import islice
+from pathlib import Path
 from typing import IO, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from ..io.errors import RecipeError, require_file
 from ..io.publish import publish
+from .model import BLOCK, NgramModel, Order, sorted_model
 
-NEVER = -99.0  # the ARPA way to write log10(0), for <s>, which is only ever a history
 SECTION = re.compile(r"\\(\d+)-grams:")
-
-
-@dataclass
-class Order:
-    """All n-grams of one order, M rows sorted by (parent, word); log10 probabilities and back-off weights."""
-
-    parent: np.ndarray  # int64 (M,); 0 for unigrams
-    word: np.ndarray  # int64 (M,)
-    logprob: np.ndarray  # float64 (M,)
-    backoff: np.ndarray  # float64 (M,); 0 for histories without continuations
-
-
-@dataclass
-class NgramModel:
-    """Row i of orders[0] is word i of `words`, which holds <s> and </s>."""
-
-    words: list[str]
-    orders: list[Order]
-
-    def __post_init__(self) -> None:
-        self.ids = {word: number for number, word in enumerate(self.words)}
-
-    def find(self, n: int, parent: np.ndarray, word: np.ndarray) -> np.ndarray:
-        """Rows of n-grams of order n given by parent row and word; -1 where there is none (or parent is -1)."""
-        if n == 1:
-            return np.asarray(word)
-        order, size = self.orders[n - 1], len(self.words)
-        keys = order.parent * size + order.word
-        rows = np.minimum(np.searchsorted(keys, parent * size + word), len(keys) - 1)
-        if not len(keys):
-            return np.full(np.shape(word), -1)
-        return np.where((parent >= 0) & (keys[rows] == parent * size + word), rows, -1)
-
-    def logprobs(self, grams: np.ndarray) -> np.ndarray:
-        """log10 P(last word | words before it) of each row of word ids, backing off where needed.
-
-        Args:
-          grams: int (M, n), n at most the model's order.
-        """
-        grams = np.asarray(grams, dtype=np.int64)
-        length = grams.shape[1]
-        # rows[k][j]: row of the n-gram of order k + 1 that starts at word j
-        rows = [grams.T]
-        for n in range(2, length + 1):
-            rows.append(np.stack([self.find(n, rows[-1][j], grams[:, j + n - 1]) for j in range(length - n + 1)]))
-        result = self.orders[0].logprob[grams[:, -1]]
-        for n in range(2, length + 1):
-            full, history, order = rows[n - 1][length - n], rows[n - 2][length - n], self.orders[n - 1]
-            weight = np.where(history >= 0, self.orders[n - 2].backoff[history], 0.0)
-            known = order.logprob[full] if len(order.logprob) else result
-            result = np.where(full >= 0, known, result + weight)
-        return result
-
-    def score(self, sentence: Sequence[int]) -> np.ndarray:
-        """log10 probabilities of the words of a sentence and of </s>, given <s> (word ids)."""
-        return self.logprobs(self.windows([*sentence, self.ids["</s>"]]))
-
-    def windows(self, predicted: Sequence[int]) -> np.ndarray:
-        """Rows of the last n words up to each predicted one; before <s> stand more <s>, which no n-gram holds."""
-        order = len(self.orders)
-        padded = np.array([self.ids["<s>"]] * max(order - 1, 1) + list(predicted), dtype=np.int64)
-        return np.lib.stride_tricks.sliding_window_view(padded, order)[-len(predicted):]
-
-    def ngrams(self, n: int) -> Iterator[list[str]]:
-        """The words of each row of order n."""
-        columns, rows = [], np.arange(len(self.orders[n - 1].word))
-        for k in range(n, 0, -1):
-            columns.append(self.orders[k - 1].word[rows].tolist())
-            rows = self.orders[k - 1].parent[rows]
-        for row in zip(*reversed(columns)):
-            yield [self.words[number] for number in row]
-
-
-@dataclass
-class Perplexity:
-    sentences: int
-    words: int
-    oov: int
-    logprob: float  # log10, of all known words and sentence ends
-
-    @property
-    def value(self) -> float:
-        return 10.0 ** (-self.logprob / max(self.words - self.oov + self.sentences, 1))
-
-    def report(self, name: str) -> str:
-        rate = 100.0 * self.oov / max(self.words, 1)
-        return (f"{name}: {self.sentences} sentences, {self.words} words, {self.oov} OOV ({rate:.2f} %), "
-                f"perplexity {self.value:.2f}")
-
-
-def perplexity(text: Iterable[Sequence[str]], model: NgramModel, unk: str = "<unk>") -> Perplexity:
-    """Perplexity of sentences with their ends; OOVs are counted apart, and stand as `unk` in histories."""
-    grams, sentences, words, oov = [], 0, 0, 0
-    # Without `unk` in the model any id does: no n-gram of </s> followed by a word exists, so it backs off.
-    stand_in = model.ids.get(unk, model.ids["</s>"])
-    for sentence in text:
-        ids = [model.ids.get(word, -1) for word in sentence]
-        known = np.array([number >= 0 for number in ids] + [True])
-        predicted = [stand_in if number < 0 else number for number in ids] + [model.ids["</s>"]]
-        grams.append(model.windows(predicted)[known])
-        sentences, words, oov = sentences + 1, words + len(ids), oov + ids.count(-1)
-    logprob = float(model.logprobs(np.concatenate(grams)).sum()) if grams else 0.0
-    return Perplexity(sentences, words, oov, logprob)
+WRONG_COUNT = "number of n-grams differs from the header's"
+HIGHEST = 1e-4  # log10 probabilities a little above 0 come from rounding in other programs
 
 
 def write_arpa(path, model: NgramModel) -> None:
@@ -129,22 +26,37 @@ def write_arpa(path, model: NgramModel) -> None:
     with publish(path, "wb") as raw:
         if str(path).endswith(".gz"):
             with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as zipped:
-                write_lines(zipped, model)
+                write_sections(zipped, model)
         else:
-            write_lines(raw, model)
+            write_sections(raw, model)
 
 
-def write_lines(file: IO[bytes], model: NgramModel) -> None:
+def write_sections(file: IO[bytes], model: NgramModel) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", write_through=True)
-    text.write("\\data\\\n" + "".join(f"ngram {n}={len(order.word)}\n" for n, order in enumerate(model.orders, 1)))
+    text.write("\\data\\\n" + "".join(f"ngram {n}={len(order)}\n" for n, order in enumerate(model.orders, 1)))
+    names = np.array(model.words, dtype=object)
     for n, order in enumerate(model.orders, 1):
         text.write(f"\n\\{n}-grams:\n")
-        for words, logprob, backoff in zip(model.ngrams(n), order.logprob.tolist(), order.backoff.tolist()):
-            weight = f"\t{backoff:.7g}" if n < len(model.orders) and backoff else ""
-            text.write(f"{logprob:.7g}\t{' '.join(words)}{weight}\n")
+        for start in range(0, len(order), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(order)))
+            grams = names[model.grams(n, rows)].tolist()
+            numbers = zip(grams, order.logprob[rows].tolist(), order.backoff[rows].tolist())
+            if n < len(model.orders):
+                text.write("".join([f"{p:.7g}\t{' '.join(gram)}\t{b:.7g}\n" if b else f"{p:.7g}\t{' '.join(gram)}\n"
+                                    for gram, p, b in numbers]))
+            else:
+                text.write("".join([f"{p:.7g}\t{' '.join(gram)}\n" for gram, p, _ in numbers]))
     text.write("\n\\end\\\n")
     text.flush()
     text.detach()
+
+
+def write_report(arpa, lines: Sequence[str]) -> None:
+    """Shows lines about a model, and publishes them beside it: of lm/3gram.arpa.gz in lm/3gram.perplexity.txt."""
+    path = Path(arpa)
+    with publish(path.with_name(re.sub(r"(\.arpa)?(\.gz)?$", "", path.name) + ".perplexity.txt")) as file:
+        file.write("".join(f"{line}\n" for line in lines))
+    print("\n".join(lines), file=sys.stderr)
 
 
 def read_arpa(path) -> NgramModel:
@@ -165,23 +77,19 @@ def read_arpa(path) -> NgramModel:
 
 
 class ArpaReader:
-    """One pass over the lines of an ARPA file."""
+    """One pass over the lines of an ARPA file, BLOCK lines at a time."""
 
     def __init__(self, path, lines: Iterable[str]):
-        self.path, self.number = path, 0
-        self.lines = self.numbered(lines)
+        self.path, self.number = path, 0  # of the last line read
+        self.lines: Iterator[tuple[int, str]] = ((number, line) for number, raw in enumerate(lines, 1) if (line := raw.strip()))
         self.ids: dict[str, int] = {}
+        self.orders: list[Order] = []  # sorted but for the unigrams' words, which keep the file's order
 
-    def numbered(self, lines: Iterable[str]) -> Iterator[str]:
-        for self.number, line in enumerate(lines, 1):
-            if line.strip():
-                yield line.strip()
-
-    def fail(self, what: str, expected=None, found=None, id=None) -> RecipeError:
-        return RecipeError(what, file=f"{self.path}:{self.number}", expected=expected, found=found, id=id)
+    def fail(self, what: str, expected=None, found=None, line: int | None = None) -> RecipeError:
+        return RecipeError(what, file=f"{self.path}:{line or self.number}", expected=expected, found=found)
 
     def next_line(self, expected: str) -> str:
-        for line in self.lines:
+        for self.number, line in self.lines:
             return line
         raise self.fail("ARPA file ends early", expected, "the end of the file")
 
@@ -196,70 +104,90 @@ class ArpaReader:
             counts.append(int(match[2]))
         if not counts or not counts[0]:
             raise self.fail("ARPA header names no unigrams", "ngram 1=<count>", line)
-        tables: list[dict[tuple[int, int], int]] = []
-        columns: list[tuple[list[float], list[float]]] = []
         for n, count in enumerate(counts, 1):
             match = SECTION.fullmatch(line)
             if not match or int(match[1]) != n:
                 raise self.fail("section out of place", f"\\{n}-grams:", line)
-            table: dict[tuple[int, int], int] = {}
-            numbers: tuple[list[float], list[float]] = ([], [])
-            while not (line := self.next_line("\\end\\")).startswith("\\"):
-                self.entry(line, n, len(counts), table, tables, numbers)
-            if len(table) != count:
-                raise self.fail("number of n-grams differs from the header's", f"{count} {n}-grams", len(table))
-            tables.append(table)
-            columns.append(numbers)
+            line = self.section(n, count, len(counts))
         if line != "\\end\\":
             raise self.fail("text after the last section", "\\end\\", line)
         missing = [symbol for symbol in ("<s>", "</s>") if symbol not in self.ids]
         if missing:
             raise self.fail("no unigram of a sentence boundary", "<s> and </s>", f"no {missing[0]}")
-        return NgramModel(list(self.ids), sort_orders(tables, columns))
+        return NgramModel(list(self.ids), self.orders)
 
-    def entry(self, line: str, n: int, highest: int, table: dict, tables: list[dict], numbers) -> None:
-        """Adds the n-gram on one line."""
-        fields = line.split()
+    def section(self, n: int, count: int, highest: int) -> str:
+        """Reads the n-grams of one order and returns the line after them."""
+        blocks: list[Order] = []
+        numbers: list[np.ndarray] = []  # lines of the file
+        for start in range(0, count, BLOCK):
+            block = list(islice(self.lines, min(BLOCK, count - start)))
+            if not block:
+                self.next_line("\\end\\")
+            blocks.append(self.entries(block, n, highest))
+            numbers.append(np.array([number for number, _ in block], np.int64))
+            self.number = block[-1][0]
+        marker = self.next_line("\\end\\")
+        if marker[0] != "\\":
+            raise self.fail(WRONG_COUNT, f"{count} {n}-grams", "more")
+        empty = np.zeros(0, np.int32)
+        parts = blocks or [Order(empty, empty, np.zeros(0), np.zeros(0))]
+        order = Order(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("parent", "word", "logprob", "backoff")))
+        if n > 1:
+            place = np.lexsort((order.word, order.parent))
+            order = Order(order.parent[place], order.word[place], order.logprob[place], order.backoff[place])
+            twice = np.flatnonzero(np.diff(order.keys(len(self.ids))) == 0)
+            if len(twice):  # lexsort is stable: the later line comes second
+                raise self.fail("n-gram given twice", "each n-gram once", "this line and an earlier one",
+                                int(np.concatenate(numbers)[place][twice + 1].min()))
+        self.orders.append(order)
+        return marker
+
+    def entries(self, block: list[tuple[int, str]], n: int, highest: int) -> Order:
+        """The n-grams on some lines, their histories found among the orders already read."""
+        fields = [line.split() for _, line in block]
+        lengths = np.array([len(words) for words in fields])
         try:
-            logprob = float(fields[0])
-            backoff = float(fields[n + 1]) if len(fields) == n + 2 else 0.0
+            logprob = np.array([float(words[0]) for words in fields])
+            backoff = np.array([float(words[n + 1]) if len(words) == n + 2 else 0.0 for words in fields])
         except ValueError:
-            raise self.fail("not a number", "<log10 probability> <words> [<back-off>]", line) from None
-        if len(fields) not in (n + 1, n + 2) or (len(fields) == n + 2 and n == highest):
-            raise self.fail("wrong number of fields",
-                            f"probability, {n} words{', back-off or none' if n < highest else ''}", line)
-        if not (logprob <= 1e-4 and np.isfinite(logprob) and np.isfinite(backoff)):
-            raise self.fail("impossible value", "log10 probability <= 0, finite numbers", line)
-        words = fields[1:n + 1]
+            raise self.not_a_number(block, n) from None
+
+        def refuse(bad: np.ndarray, what: str, expected: str) -> None:
+            if bad.any():
+                number, line = block[int(np.argmax(bad))]
+                raise self.fail(what, expected, line, number)
+
+        refuse((lengths != n + 1) & ((lengths != n + 2) | (n == highest)), "wrong number of fields",
+               f"probability, {n} words{', back-off or none' if n < highest else ''}")
+        refuse(~((logprob <= HIGHEST) & np.isfinite(logprob) & np.isfinite(backoff)), "impossible value",
+               "log10 probability <= 0, finite numbers")
         if n == 1:
-            key = (0, self.ids.setdefault(words[0], len(self.ids)))
-        else:
-            unknown = [word for word in words if word not in self.ids]
-            if unknown:
-                raise self.fail("word without a unigram", "a word of the unigrams", unknown[0])
-            row = self.ids[words[0]]
-            for k, word in enumerate(words[1:-1]):
-                row = tables[k + 1].get((row, self.ids[word]), -1)
-            if row < 0:
-                raise self.fail(f"history is no {n - 1}-gram", " ".join(words[:-1]), line)
-            key = (row, self.ids[words[-1]])
-        if key in table:
-            raise self.fail("n-gram given twice", "each n-gram once", " ".join(words))
-        table[key] = len(table)
-        numbers[0].append(logprob)
-        numbers[1].append(backoff)
+            first = len(self.ids)
+            for (number, _), words in zip(block, fields):
+                if self.ids.setdefault(words[1], len(self.ids)) != first:
+                    raise self.fail("n-gram given twice", "each n-gram once", words[1], number)
+                first += 1
+            word = np.arange(first - len(block), first, dtype=np.int32)
+            return Order(np.zeros(len(block), np.int32), word, logprob, backoff)
+        get = self.ids.get
+        flat = [get(word, -1) for words in fields for word in words[1:n + 1]]
+        grams = np.array(flat, np.int64).reshape(-1, n)
+        refuse((grams < 0).any(axis=1), "word without a unigram", "words of the unigrams")
+        lower, row = NgramModel(list(self.ids), self.orders), grams[:, 0]
+        for k in range(1, n - 1):
+            row = lower.find(k + 1, row, grams[:, k])
+        refuse(row < 0, f"history is no {n - 1}-gram", f"its first {n - 1} words among the {n - 1}-grams")
+        return Order(row.astype(np.int32), grams[:, -1].astype(np.int32), logprob, backoff)
 
-
-def sort_orders(tables: list[dict[tuple[int, int], int]],
-                columns: list[tuple[list[float], list[float]]]) -> list[Order]:
-    """Sorts each table by (parent, word), parents renumbered to the sorted order below."""
-    orders: list[Order] = []
-    renumber = np.zeros(1, dtype=np.int64)
-    for table, (logprob, backoff) in zip(tables, columns):
-        keys = np.array(list(table), dtype=np.int64).reshape(-1, 2)
-        parent, word = renumber[keys[:, 0]], keys[:, 1]
-        order = np.lexsort((word, parent))
-        renumber = np.empty(len(order), dtype=np.int64)
-        renumber[order] = np.arange(len(order))
-        orders.append(Order(parent[order], word[order], np.array(logprob)[order], np.array(backoff)[order]))
-    return orders
+    def not_a_number(self, block: list[tuple[int, str]], n: int) -> RecipeError:
+        """The error for the first line whose probability or back-off weight is none."""
+        for number, line in block:
+            words = line.split()
+            try:
+                _ = [float(words[place]) for place in ([0, n + 1] if len(words) == n + 2 else [0])]
+            except ValueError:
+                if line[0] == "\\":
+                    return self.fail(WRONG_COUNT, f"more {n}-grams", line, number)
+                return self.fail("not a number", "<log10 probability> <words> [<back-off>]", line, number)
+        raise AssertionError("no line is wrong")

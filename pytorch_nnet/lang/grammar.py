@@ -11,8 +11,9 @@ import numpy as np
 
 from ..io.errors import RecipeError
 from ..io.publish import publish_path
-from .arpa import NgramModel, Order, read_arpa, write_arpa
+from .arpa import read_arpa, write_arpa
 from .lang_dir import LangDir
+from .model import NgramModel, Order
 
 
 @dataclass

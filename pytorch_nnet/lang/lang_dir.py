@@ -101,14 +101,17 @@ class LangDir:
             another language.
         """
         unknown = Counter(word for words in text.values() for word in words if word not in self.words)
-        total = sum(map(len, text.values()))
+        self.check_oov(unknown, sum(map(len, text.values())), file=file, max_oov=max_oov)
+        return {utt: self.to_ids(words)[0] for utt, words in text.items()}, unknown
+
+    def check_oov(self, unknown: Counter, total: int, *, file=None, max_oov: float = 0.1) -> None:
+        """Raises RecipeError if more than `max_oov` of `total` words are `unknown`, which has the count of each."""
         if sum(unknown.values()) > max_oov * total:
             commonest = sorted(unknown.items(), key=lambda item: (-item[1], item[0]))[:10]
             raise RecipeError("too many words outside the lexicon", file=file, id=commonest[0][0],
                               expected=f"at most {100 * max_oov:g} % of {total} words",
                               found=f"{sum(unknown.values())}: " + ", ".join(f"{word} ({n})" for word, n in commonest),
                               next=f"add them to the dictionary of {self.folder}, then {NEXT}")
-        return {utt: self.to_ids(words)[0] for utt, words in text.items()}, unknown
 
 
 def read_symbols(path) -> dict[str, int]:

@@ -11,50 +11,81 @@ probability, seen or not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Iterable, Sequence
 
 import numpy as np
 
 from ..io.errors import RecipeError
-from .arpa import NEVER, NgramModel, Order
+from .model import NEVER, NgramModel, Order, text_size
 
 # Used for an order whose counts of counts give no valid discounts, as in a text of a few sentences; KenLM's values.
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
 
 
-def estimate(text: Iterable[Sequence[str]], vocabulary: Sequence[str], order: int = 3,
-             unk: str = "<unk>") -> NgramModel:
-    """Estimates an n-gram model.
+@dataclass
+class Text:
+    """Sentences as word ids, four bytes a word.
+
+    words: <s>, </s>, then the vocabulary in C order. stream: all sentences, each <s> ... </s>. starts: where they start.
+    unknown: how often each word outside the vocabulary occurred.
+    """
+
+    words: list[str]
+    stream: array = field(default_factory=lambda: array("i"))
+    starts: array = field(default_factory=lambda: array("i"))
+    unknown: Counter = field(default_factory=Counter)
+
+    @property
+    def size(self) -> int:
+        """Words, without the boundaries of sentences."""
+        return len(self.stream) - 2 * len(self.starts)
+
+    def report(self, name: str) -> str:
+        return f"{name}: {text_size(len(self.starts), self.size, self.unknown.total())}, vocabulary of {len(self.words) - 2}"
+
+
+def encode(sentences: Iterable[Sequence[str]], vocabulary: Sequence[str], unk: str = "<unk>") -> Text:
+    """Turns sentences without <s> and </s> into ids, one sentence in memory at a time.
 
     Args:
-      text: sentences without <s> and </s>.
       vocabulary: every word that may be predicted; words of the text outside it become `unk`.
       unk: added to the vocabulary if it is not there.
-    Returns:
-      the model; its words are <s>, </s>, then the vocabulary in C order.
     """
-    words = ["<s>", "</s>", *sorted({*vocabulary, unk}, key=str.encode)]
-    ids = {word: number for number, word in enumerate(words)}
-    stream: list[int] = []
-    starts: list[int] = []
-    for sentence in text:
-        starts.append(len(stream))
-        stream += [0, *(ids.get(word, ids[unk]) for word in sentence), 1]
-    if not starts or order < 1:
+    text = Text(["<s>", "</s>", *sorted({*vocabulary, unk}, key=str.encode)])
+    ids = {word: number for number, word in enumerate(text.words)}
+    unknown = ids[unk]
+    for sentence in sentences:
+        text.starts.append(len(text.stream))
+        numbers = [ids.get(word, unknown) for word in sentence]
+        if unknown in numbers:
+            text.unknown.update(word for word in sentence if word not in ids)
+        text.stream.extend([0, *numbers, 1])
+        # More boundaries than sentences would let an n-gram run across one.
+        if len(ids) != len(text.words) or 0 in numbers or 1 in numbers:
+            raise RecipeError("sentence boundary among the words", expected="no <s> or </s> in the text or the vocabulary",
+                              found=" ".join(sentence))
+    return text
+
+
+def estimate(sentences: Iterable[Sequence[str]], vocabulary: Sequence[str], order: int = 3, unk: str = "<unk>") -> NgramModel:
+    """Estimates an n-gram model; see `encode` for the arguments."""
+    return estimate_encoded(encode(sentences, vocabulary, unk), order)
+
+
+def estimate_encoded(text: Text, order: int) -> NgramModel:
+    if not text.starts or order < 1:
         raise RecipeError("no language model to estimate", expected="at least one sentence, order >= 1",
-                          found=f"{len(starts)} sentences, order {order}")
-    # More boundaries than sentences would let an n-gram run across one.
-    if len(words) != len(ids) or stream.count(0) + stream.count(1) != 2 * len(starts):
-        raise RecipeError("sentence boundary among the words", expected="no <s> or </s> in the text or the vocabulary",
-                          found="one of them")
-    levels = collect(np.array(stream), np.array(starts), len(words), order)
-    return interpolate(words, levels)
+                          found=f"{len(text.starts)} sentences, order {order}")
+    levels = collect(np.frombuffer(text.stream, np.int32), np.frombuffer(text.starts, np.int32), len(text.words), order)
+    return interpolate(text.words, levels)
 
 
 @dataclass
 class Level:
-    """The n-grams of one order, int64 (M,) each, sorted by (parent, word)."""
+    """The n-grams of one order, int32 (M,) each, sorted by (parent, word)."""
 
     parent: np.ndarray  # row, in the level below, of the n-gram without its last word
     word: np.ndarray  # last word
@@ -69,23 +100,34 @@ def collect(stream: np.ndarray, starts: np.ndarray, size: int, order: int) -> li
     Args:
       stream: word ids of all sentences, each <s> ... </s>. starts: where the sentences start. size: number of words.
     """
-    sentence = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(stream))))
-    row_at = stream.astype(np.int64)  # row of the n-gram starting at each position, n growing; -1 across a boundary
-    none, every = np.zeros(size, np.int64), np.arange(size)
-    levels = [Level(none, every, every, none, np.bincount(stream, minlength=size))]
+    left = np.repeat(np.append(starts[1:], len(stream)), np.diff(np.append(starts, len(stream)))) - np.arange(len(stream))
+    left = left.astype(np.int32)  # words from each position to the end of its sentence
+    row_at = stream  # row of the n-gram starting at each position, n growing; meaningless where it would cross a boundary
+    none, every = np.zeros(size, np.int32), np.arange(size, dtype=np.int32)
+    levels = [Level(none, every, every, none, np.bincount(stream, minlength=size).astype(np.int32))]
     for n in range(2, order + 1):
-        position = np.flatnonzero(sentence[n - 1:] == sentence[:len(sentence) - n + 1])
-        key = row_at[position] * size + stream[position + n - 1]
-        keys, first, inverse, raw = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
-        parent = keys // size
-        levels.append(Level(parent, keys % size, levels[-1].first[parent], row_at[position[first] + 1], raw))
-        row_at = np.full(len(stream), -1)
-        row_at[position] = inverse
+        position = np.flatnonzero(left >= n)
+        keys, one, rank, raw = distinct(row_at[position].astype(np.int64) * size + stream[position + n - 1])
+        parent, word = (part.astype(np.int32) for part in np.divmod(keys, size))
+        levels.append(Level(parent, word, levels[-1].first[parent], row_at[position[one] + 1], raw))
+        row_at = np.zeros(len(stream), np.int32)
+        row_at[position] = rank
     for lower, upper in zip(levels, levels[1:]):
-        continuations = np.bincount(upper.suffix, minlength=len(lower.word))
+        continuations = np.bincount(upper.suffix, minlength=len(lower.word)).astype(np.int32)
         lower.count = np.where(lower.first == 0, lower.count, continuations)
     levels[0].count[0] = 0  # <s> is never predicted
     return levels
+
+
+def distinct(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """numpy.unique in half the memory: the different keys sorted, the place of one of each, the rank of every key, counts."""
+    place = np.argsort(keys, kind="stable")
+    keys = keys[place]
+    begin = np.flatnonzero(np.diff(keys, prepend=-1))
+    count = np.diff(begin, append=len(keys)).astype(np.int32)
+    rank = np.empty(len(keys), np.int32)
+    rank[place] = np.repeat(np.arange(len(begin), dtype=np.int32), count)
+    return keys[begin], place[begin], rank, count
 
 
 def discounts(counts: np.ndarray) -> np.ndarray:
@@ -115,6 +157,5 @@ def interpolate(words: list[str], levels: list[Level]) -> NgramModel:
         logprob = np.log10(lower)
         if n == 1:
             logprob[0] = NEVER
-        orders.append(Order(level.parent.astype(np.int64), level.word.astype(np.int64), logprob,
-                            np.zeros(len(level.word))))
+        orders.append(Order(level.parent, level.word, logprob, np.zeros(len(level.word))))
     return NgramModel(words, orders)
