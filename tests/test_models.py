@@ -12,7 +12,7 @@ from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.options import record
 from pytorch_nnet.models import load_model
 from pytorch_nnet.models import products
-from pytorch_nnet.models.blstm import Blstm, Recurrence
+from pytorch_nnet.models.blstm import BidirectionalLayer, Blstm, Recurrence
 from pytorch_nnet.models.ensemble import make_ensemble
 from pytorch_nnet.models.model_dir import save_model
 from pytorch_nnet.models.registry import Architecture, build_network, count_parameters, display_name
@@ -85,6 +85,24 @@ def test_recurrence_gradcheck():
     inputs = [torch.randn(shape, dtype=torch.double, requires_grad=True) for shape in shapes]
     for steps in (5, 3):
         assert torch.autograd.gradcheck(Recurrence.apply, (*inputs, steps))
+
+
+@pytest.mark.parametrize("frames", [41, 21])
+def test_large_and_small_layers_agree(monkeypatch, frames):
+    """The two ways to multiply, one for each step by oneDNN and one for all steps, at a size that both take."""
+    torch.manual_seed(0)
+    layer = BidirectionalLayer(60, 64)
+    results = []
+    for small in (products.SMALL, 0):
+        monkeypatch.setattr(products, "SMALL", small)
+        assert products.onednn_pays(layer.weight[0], 16) == (products.ONEDNN and small == 0)
+        x = torch.linspace(-1, 1, frames * 60 * 16).view(frames, 60, 16).sin().requires_grad_()
+        for last in (False, True):
+            y = layer(x, last)
+            results.append([y.detach(), *torch.autograd.grad(y.square().sum(), [x, *layer.parameters()])])
+    for one, other in zip(results[:2], results[2:]):
+        for a, b in zip(one, other):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_products_of_any_size_and_layout_are_torchs():

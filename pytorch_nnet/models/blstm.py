@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .layers import Linear
-from .products import product
+from .products import add_products_, onednn_pays, product
 
 GATES = 4  # rows of the weights: input gate, forget gate, cell input, output gate
 PEEPHOLES = 3  # input, forget, output
@@ -46,7 +46,7 @@ class Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, recurrent: Tensor, peepholes: Tensor, steps: int) -> Tensor:
         batch, units = x.shape[2], recurrent.shape[2]
-        gates = x.new_empty(steps, 2, GATES * units, batch)
+        gates = project(x, weight, bias, steps)
         hidden = x.new_zeros(steps + 1, 2, units, batch)
         cells = x.new_zeros(steps + 1, 2, units, batch)
         squashed = x.new_empty(steps, 2, units, batch)
@@ -54,10 +54,8 @@ class Recurrence(torch.autograd.Function):
         peep_o = peepholes[:, 2, :, None].expand(2, units, batch).contiguous()
         for t in range(steps):
             gate = gates[t]
-            for d, now in enumerate((x[t], x[-1 - t])):
-                torch.add(product(weight[d], now), bias[d, :, None], out=gate[d])
-                if t:
-                    gate[d].add_(product(recurrent[d], hidden[t, d]))
+            if t:
+                add_products_(gate, recurrent, hidden[t])
             i, f, z, o = gate.chunk(GATES, 1)
             input_forget = gate[:, :2 * units].view(2, 2, units, batch)
             input_forget.addcmul_(peep_if, cells[t].unsqueeze(1)).sigmoid_()
@@ -88,7 +86,7 @@ class Recurrence(torch.autograd.Function):
         for t in range(steps - 1, -1, -1):
             grad = grad_hidden[t]
             if t + 1 < steps:
-                grad = torch.stack([product(back[d], grads[t + 1, d]) for d in range(2)]).add_(grad)
+                grad = add_products_(grad.clone(), back, grads[t + 1])
             grad_cell.addcmul_(grad, cell_by_hidden[t])
             torch.mul(grad, by_hidden[t], out=grads[t, :, 3 * units:])
             torch.mul(grad_cell.unsqueeze(1), by_cell[t].unflatten(1, (3, units)), out=grads[t, :, :3 * units].unflatten(1, (3, units)))
@@ -104,12 +102,32 @@ class Recurrence(torch.autograd.Function):
         return grad_x, grad_weight, grads.sum((0, 3)), grad_recurrent, grad_peepholes, None
 
 
+def project(x: Tensor, weight: Tensor, bias: Tensor, steps: int) -> Tensor:
+    """W x_t + b of both directions, (steps, 2, 4H, B), in the order of computation."""
+    batch = x.shape[2]
+    gates = x.new_empty(steps, 2, weight.shape[1], batch)
+    if onednn_pays(weight[0], batch):
+        for t in range(steps):
+            for d, now in enumerate((x[t], x[-1 - t])):
+                torch.add(product(weight[d], now), bias[d, :, None], out=gates[t, d])
+        return gates
+    # All steps in one product, which suits small layers and GPUs.
+    flows = torch.stack((x[:steps], x.flip(0)[:steps])).transpose(1, 2).flatten(2)  # (2, I, steps B)
+    return gates.copy_(torch.baddbmm(bias[:, :, None], weight, flows).unflatten(2, (steps, batch)).permute(2, 0, 1, 3))
+
+
 def inputs_gradient(x: Tensor, weight: Tensor, grads: Tensor) -> Tensor:
     """(T, I, B) from the gradients (steps, 2, 4H, B) of the pre-activations; steps that no direction read have none."""
+    steps, _, _, batch = grads.shape
     result, back = torch.zeros_like(x), weight.transpose(1, 2).contiguous()
-    for t in range(len(grads)):
-        for d, index in enumerate((t, len(x) - 1 - t)):
-            result[index].add_(product(back[d], grads[t, d]))
+    if onednn_pays(back[0], batch):
+        for t in range(steps):
+            for d, index in enumerate((t, len(x) - 1 - t)):
+                result[index].add_(product(back[d], grads[t, d]))
+        return result
+    both = torch.bmm(back, grads.permute(1, 2, 0, 3).flatten(2)).unflatten(2, (steps, batch)).permute(0, 2, 1, 3)
+    result[:steps] += both[0]
+    result[len(x) - steps:] += both[1].flip(0)
     return result
 
 
