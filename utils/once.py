@@ -11,7 +11,8 @@ Usage: utils/once.py [options] --out DIR [--out DIR ...] [--in PATH ...] -- <com
 
 The marker records the command, a digest of every input and a digest of it all. Inputs are the arguments that name existing files or
 folders: a file counts by its content, a folder by its markers (or, where it has none, such as a corpus from a disc, by the
-names, sizes and times of its files). --nj and --cmd do not count: they change where work runs, not what comes out.
+names, sizes and times of its files). --nj, --cmd, --threads and --device do not count:
+they change where work runs, not what comes out.
 An output whose marker differs is stale and is removed before the command runs; one left by the same command, killed, is kept
 so that the command can resume. Standard library only: it starts dozens of times in a run.
 
@@ -28,7 +29,7 @@ import subprocess
 import sys
 import time
 
-NOT_COUNTED = ("--nj", "--cmd", "--threads")
+NOT_COUNTED = ("--nj", "--cmd", "--threads", "--device")
 HASH_CONTENT_UP_TO = 64 << 20  # larger files count by size and time
 
 

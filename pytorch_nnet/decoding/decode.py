@@ -29,6 +29,7 @@ class PassOptions(SearchOptions):
     cmd: str = option(DEFAULT_CMD, "launcher of the jobs")
     model: str | None = option(None, "directory of the acoustic model; default: the parent of <decode-dir>")
     prior_scale: float = option(1.0, "networks: exponent of the priors the posteriors are divided by")
+    device: str = option("cpu", "networks: cpu or cuda; the search is always on the CPU")
     decoder: str = option("k2", "k2, or kaldi (LatticeFasterDecoder, best path only, needs no k2)")
     skip_scoring: bool = option(False, "do not call steps/score")
 
@@ -90,7 +91,7 @@ def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptio
             link_log(out / "log", log)
     log.mkdir(exist_ok=True)
 
-    forward = python_module("pytorch_nnet.decoding.forward", "--prior-scale", options.prior_scale,
+    forward = python_module("pytorch_nnet.decoding.forward", "--prior-scale", options.prior_scale, "--device", options.device,
                             f"--transform-dir={options.transform_dir}", "--job", "JOB", "--nj", options.nj,
                             *models, data_dir, "ark:-")
     python = k2_python() if options.decoder == "k2" else sys.executable

@@ -40,6 +40,7 @@ class ForwardOptions:
     job: int = option(1, "which part of the data, from 1")
     nj: int = option(1, "number of parts")
     transform_dir: str = option("", "GMMs: directory of trans.JOB, to adapt the features to speakers")
+    device: str = option("cpu", "networks: cpu or cuda")
 
 
 @dataclass
@@ -52,7 +53,8 @@ class Scorer:
     num_pdfs: list[int]
 
 
-def open_scorer(folders: Sequence, data: DataDir, prior_scale: float = 1.0, transform_dir: str = "") -> Scorer:
+def open_scorer(folders: Sequence, data: DataDir, prior_scale: float = 1.0, transform_dir: str = "",
+                device: str = "cpu") -> Scorer:
     """Opens networks (model.safetensors) and ensembles (ensemble.yaml), or one GMM (final.mdl), over the utterances of
     `data`."""
     folders = [Path(folder) for folder in folders]
@@ -66,7 +68,7 @@ def open_scorer(folders: Sequence, data: DataDir, prior_scale: float = 1.0, tran
                 next="train it first, or name another with --model",
             )
     if all(any((folder / name).exists() for name in NETWORKS) for folder in folders):
-        return open_networks(folders, data, prior_scale)
+        return open_networks(folders, data, prior_scale, device)
     if len(folders) > 1:
         raise RecipeError(
             "a GMM is scored alone",
@@ -84,7 +86,7 @@ def open_scorer(folders: Sequence, data: DataDir, prior_scale: float = 1.0, tran
     return Scorer(model.features.open(data, transforms), lambda feats: [model.loglikes(feats)], [model.num_pdfs])
 
 
-def open_networks(folders: list[Path], data: DataDir, prior_scale: float) -> Scorer:
+def open_networks(folders: list[Path], data: DataDir, prior_scale: float, device: str) -> Scorer:
     """Raises RecipeError if the networks differ in the normalisation of their features."""
     import torch
 
@@ -93,7 +95,7 @@ def open_networks(folders: list[Path], data: DataDir, prior_scale: float) -> Sco
     from ..models.ensemble import posteriors_of
 
     torch.set_num_threads(1)
-    models = [load_model(folder) for folder in folders]
+    models = [load_model(folder, device) for folder in folders]
     for model in models:
         if (model.cmvn, model.dim) != (models[0].cmvn, models[0].dim):
             raise RecipeError(
@@ -146,7 +148,7 @@ def main(argv: list[str]) -> None:
     parts = DataDir.load(data_dir, need=("feats.scp",)).split(options.nj)
     if not 1 <= options.job <= options.nj:
         raise RecipeError("bad value for an option", id="job", expected=f"1 to {options.nj}", found=options.job)
-    scorer = open_scorer(folders, parts[options.job - 1], options.prior_scale, options.transform_dir)
+    scorer = open_scorer(folders, parts[options.job - 1], options.prior_scale, options.transform_dir, options.device)
     with contextlib.nullcontext(sys.stdout.buffer) if target == "ark:-" else open(target[4:], "wb") as stream:
         write_loglikes(scorer, stream)
 

@@ -63,7 +63,7 @@ def posteriors_of(models: Sequence, features: np.ndarray) -> list[np.ndarray]:
     return [model.mix([computed[network.sha256] for network, _ in model.members]) for model in models]
 
 
-def load_ensemble(folder) -> Ensemble:
+def load_ensemble(folder, device: str = "cpu") -> Ensemble:
     folder = Path(folder)
     config = load_config(folder / "ensemble.yaml")
     members, weights = config.get("members"), config.get("weights")
@@ -71,7 +71,7 @@ def load_ensemble(folder) -> Ensemble:
         raise RecipeError("ensemble.yaml needs as many members as weights", file=folder / "ensemble.yaml",
                           expected="members: [...], weights: [...]", found=config, next="steps/make_ensemble")
     base = folder.absolute().parent
-    return Ensemble(folder, [(load_network(base / name), float(weight)) for name, weight in zip(members, weights)])
+    return Ensemble(folder, [(load_network(base / name, device), float(weight)) for name, weight in zip(members, weights)])
 
 
 def make_ensemble(folder, models: Sequence[str]) -> Ensemble:

@@ -38,7 +38,9 @@ class Network:
     """
 
     def __init__(self, folder, module: nn.Module, counts: np.ndarray, config: dict[str, Any], info: dict[str, Any],
-                 sha256: str):
+                 sha256: str, device: str = "cpu"):
+        self.device = usable_device(device)
+        module = module.to(self.device)
         self.path, self.module, self.config, self.info, self.sha256 = Path(folder), module.eval(), config, info, sha256
         self.num_classes: int = info["num_classes"]
         self.dim: int = info["dim"]
@@ -67,9 +69,17 @@ class Network:
         if features.ndim != 2 or features.shape[1] != self.dim or not len(features):
             raise RecipeError("features of the wrong shape", file=self.path, expected=f"(frames, {self.dim})",
                               found=features.shape)
-        rows = torch.from_numpy(np.ascontiguousarray(features, np.float32))
+        rows = torch.from_numpy(np.ascontiguousarray(features, np.float32)).to(self.device)
         padded = pad(rows, (0, 0, CONTEXT, CONTEXT))
-        return torch.softmax(window_logits(self.module, padded), 1).numpy()
+        return torch.softmax(window_logits(self.module, padded), 1).cpu().numpy()
+
+
+def usable_device(name: str) -> torch.device:
+    """Raises RecipeError if torch cannot compute there."""
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise RecipeError("no GPU that torch can use", id="device", expected="cuda", found="none",
+                          next="--device cpu; at the paper's sizes that takes weeks, --preset mini minutes")
+    return torch.device(name)
 
 
 def window_logits(module: nn.Module, padded: Tensor, batch: int = BATCH) -> Tensor:
@@ -115,8 +125,8 @@ def save_model(folder, module: nn.Module, *, options: dict[str, Any], counts: np
         save_file({key: value.contiguous() for key, value in module.state_dict().items()}, temporary)
 
 
-def load_model(folder):
-    """Loads a network (model.safetensors) or an ensemble (ensemble.yaml) for evaluation on the CPU.
+def load_model(folder, device: str = "cpu"):
+    """Loads a network (model.safetensors) or an ensemble (ensemble.yaml) for evaluation on a device, cpu or cuda.
 
     Returns:
       Network or Ensemble: `.posteriors(features)`, `.priors`, `.num_classes`, `.config`, `.cmvn`, `.label_map`.
@@ -127,11 +137,11 @@ def load_model(folder):
     if (folder / "ensemble.yaml").exists():
         from .ensemble import load_ensemble
 
-        return load_ensemble(folder)
-    return load_network(folder)
+        return load_ensemble(folder, device)
+    return load_network(folder, device)
 
 
-def load_network(folder) -> Network:
+def load_network(folder, device: str = "cpu") -> Network:
     folder = Path(folder)
     for name in ("model.safetensors", "config.yaml", "prior_counts", "info.json"):
         require_file(folder / name, next="train it first (steps/train_nnet), or make it (steps/make_ensemble)")
@@ -151,7 +161,7 @@ def load_network(folder) -> Network:
                           expected=f"{info['num_classes']} counts",
                           found=len(counts))
     with open(folder / "model.safetensors", "rb") as file:
-        return Network(folder, module, counts, config, info, hashlib.file_digest(file, "sha256").hexdigest())
+        return Network(folder, module, counts, config, info, hashlib.file_digest(file, "sha256").hexdigest(), device)
 
 
 def load_weights(module: nn.Module, path) -> None:

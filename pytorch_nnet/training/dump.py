@@ -26,7 +26,8 @@ def shard_range(store: FrameStore, job: int, jobs: int) -> range:
     return range(int(bounds[job - 1]), int(bounds[job]))
 
 
-def dump_posteriors(model_dir, store_dir, out, *, nj: int, cmd: str, top_c: int, mass: float) -> SoftLabelStore:
+def dump_posteriors(model_dir, store_dir, out, *, nj: int, cmd: str, top_c: int, mass: float,
+                    device: str = "cpu") -> SoftLabelStore:
     """Publishes `out`, the soft-label store of the model on the frame store. The result does not depend on `nj`.
 
     Finished shards of an interrupted dump are kept under `out`.shards, beside their log/, and used again.
@@ -42,7 +43,7 @@ def dump_posteriors(model_dir, store_dir, out, *, nj: int, cmd: str, top_c: int,
     out = Path(out)
     work = out.with_name(out.name + ".shards")
     run_jobs(cmd, nj, str(work / "log" / "dump.JOB.log"), python_module(
-        "pytorch_nnet.training.dump", "JOB", nj, model_dir, store_dir, work, top_c, repr(mass)))
+        "pytorch_nnet.training.dump", "JOB", nj, model_dir, store_dir, work, top_c, repr(mass), device))
     teachers = [{"name": network.path.name, "sha256": network.sha256, "weight": weight}
                 for network, weight in model.members]
     result = merge_shards([work / f"shard.{job}" for job in range(1, nj + 1)], out, store, teachers=teachers,
@@ -51,10 +52,10 @@ def dump_posteriors(model_dir, store_dir, out, *, nj: int, cmd: str, top_c: int,
     return result
 
 
-def dump_shard(job: int, jobs: int, model_dir, store_dir, work, top_c: int, mass: float) -> None:
+def dump_shard(job: int, jobs: int, model_dir, store_dir, work, top_c: int, mass: float, device: str) -> None:
     """Publishes `work`/shard.<job>, unless a shard of the same facts is already there."""
     torch.set_num_threads(1)
-    store, model = FrameStore.open(store_dir), load_model(model_dir)
+    store, model = FrameStore.open(store_dir), load_model(model_dir, device)
     utts = shard_range(store, job, jobs)
     facts: dict[str, Any] = {"first_utt": utts.start, "end_utt": utts.stop, "max_classes": top_c, "mass_cut": mass,
                              "frame_store": store.identity, "model": model.sha256}
@@ -72,8 +73,8 @@ def dump_shard(job: int, jobs: int, model_dir, store_dir, work, top_c: int, mass
 
 
 def main(argv: list[str]) -> None:
-    job, jobs, model_dir, store_dir, work, top_c, mass = argv
-    dump_shard(int(job), int(jobs), model_dir, store_dir, work, int(top_c), float(mass))
+    job, jobs, model_dir, store_dir, work, top_c, mass, device = argv
+    dump_shard(int(job), int(jobs), model_dir, store_dir, work, int(top_c), float(mass), device)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from ..io.errors import RecipeError
 from ..io.options import record
 from ..io.progress import Progress
 from ..io.publish import publish, publish_path
-from ..models.model_dir import load_network, load_weights, save_model
+from ..models.model_dir import load_network, load_weights, save_model, usable_device
 from ..models.registry import build_network
 from .checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from .evaluate import evaluate, write_evaluation
@@ -46,10 +46,7 @@ class Trainer:
         check_stores(train, dev)
         torch.set_num_threads(options.threads)
         torch.set_float32_matmul_precision(options.matmul_precision)
-        if options.device.startswith("cuda") and not torch.cuda.is_available():
-            raise RecipeError("no GPU that torch can use", id="device", expected="cuda", found="none",
-                              next="--device cpu; at the paper's sizes that takes weeks, --preset mini minutes")
-        self.device = torch.device(options.device)
+        self.device = usable_device(options.device)
         self.soft = SoftLabelStore.open(options.soft_labels) if options.soft_labels else None
         if self.soft:
             self.soft.check_matches(train)
@@ -190,7 +187,7 @@ class Trainer:
             "label_map": self.train.label_map,
             "best_epoch": state.best_epoch, "epochs": state.epoch, "batches": state.epoch * self.options.epoch_batches,
             "train_seconds": round(sum(entry["seconds"] for entry in self.records), 1)})
-        write_evaluation(self.folder / "eval.json", evaluate([load_network(self.folder)], self.dev)[0], self.dev)
+        write_evaluation(self.folder / "eval.json", evaluate([load_network(self.folder, self.options.device)], self.dev)[0], self.dev)
 
     def report_bad_batch(self, batch: Batch, facts: dict[str, Any]) -> None:
         """Saves the batch that broke the training and raises RecipeError."""
