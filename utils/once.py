@@ -55,7 +55,7 @@ def main(argv):
         if word.startswith(("data/", "exp/")) and not os.path.exists(word) and not word.startswith(tuple(outs)):
             stage = int(os.environ.get("STAGE_NUMBER", "1") or 1)
             return fail(f"missing input\n  file:     {word}\n  expected: what an earlier stage makes\n  found:    nothing",
-                        f"./run.sh --stop-stage {stage - 1}, then this stage again")
+                        f"{os.environ.get('STAGE_SCRIPT', './run.sh')} --stop-stage {stage - 1}, then this stage again")
     marker = f".done.{name}" if name else ".done"
     words = counted(command)
     known = (read_json(os.path.join(outs[0], marker)) or read_json(os.path.join(outs[0], started(marker))) or {}).get("inputs", {})

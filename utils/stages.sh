@@ -9,7 +9,8 @@
 # A stage in which every command is up to date says so in one line.
 
 STAGE_STATE=$(mktemp -u "${TMPDIR:-/tmp}/stage.XXXXXX")
-export STAGE_STATE STAGE_NUMBER STAGE_TITLE
+STAGE_SCRIPT=$0  # named where once.py says what to run first
+export STAGE_STATE STAGE_SCRIPT STAGE_NUMBER STAGE_TITLE
 trap 'rm -f "$STAGE_STATE"' EXIT
 
 absolute() { # folder paths: the same paths seen from anywhere
