@@ -112,7 +112,16 @@ if begin 9 "graphs, decoding of every system with $decoder"; then
   end
 fi
 
-if begin 10 "tables and figures"; then
+if begin 10 "NIST scoring where the test set has stm and glm, tables and figures"; then
+  # At the LM weight and penalty of dev alone: sweeping them here would only tempt.
+  if [ -s "data/$test_set/stm" ]; then
+    for name in $systems; do
+      spawn "" once --in "exp/$name/decode_dev_$lm" --out "exp/$name/decode_${test_set}_$lm" --name stm -- \
+        local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$name/decode_dev_$lm" "data/$test_set" data/lang \
+        "exp/$name/decode_${test_set}_$lm"
+    done
+    join
+  fi
   models=()
   for name in dnn $nets $ensembles self$students; do models+=("exp/$name"); done
   once --out exp/timing -- steps/time_nnets exp/timing/timing.json exp/frames_dev "${models[@]}"
@@ -120,6 +129,8 @@ if begin 10 "tables and figures"; then
   for name in $systems; do decoded+=(--in "exp/$name/decode_dev_$lm" --in "exp/$name/decode_${test_set}_$lm"); done
   once "${decoded[@]}" --out exp/results -- \
     steps/make_tables --dev dev --test "$test_set" --lm "$lm" --timing exp/timing --baseline cnn exp exp/results $systems
+  once "${decoded[@]}" --in exp/results --out exp/results --name significance -- \
+    steps/compare_systems --dev dev --test "$test_set" --lm "$lm" exp exp/results/significance.tsv $systems
   end
   cat exp/results/RESULTS.md
 fi

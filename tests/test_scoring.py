@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.scoring.figures import millions_seen
-from pytorch_nnet.scoring.filter import apply_rules, read_rules
+from pytorch_nnet.scoring.glm import Glm, apply_rules
 from pytorch_nnet.scoring.tune import choose, read_sweep, tune
-from pytorch_nnet.scoring.wer import Counts, count_errors, edits, read_wer, write_wer
+from pytorch_nnet.scoring.wer import Counts, count_errors, edits, edits_by_utterance, read_wer, write_wer
 
 ROOT = Path(__file__).resolve().parents[1]
 words = st.lists(st.sampled_from("abc"), max_size=8)
@@ -64,11 +64,11 @@ def test_known_errors():
     references = {"u1": "the day after we went".split(), "u2": "yes".split(), "u3": "oh well".split(),
                   "u4": "never mind it".split()}
     hypotheses = {"u1": "the day we want to".split(), "u2": ["yes"], "u3": []}
-    counts = count_errors(references, hypotheses)
+    counts = count_errors(references, edits_by_utterance(references, hypotheses), {"u4"})
     assert counts == Counts(words=11, ins=1, dels=6, sub=1, sentences=4, wrong=3, failed=1)
     assert counts.report() == "%WER 72.73 [ 8 / 11, 1 ins, 6 del, 1 sub ]"
     with pytest.raises(RecipeError, match="no reference words"):
-        count_errors({"u": []}, {"u": ["a"]})
+        count_errors({"u": []}, edits_by_utterance({"u": []}, {"u": ["a"]}))
 
 
 def test_wer_file(tmp_path):
@@ -86,21 +86,10 @@ def test_wer_file(tmp_path):
         read_wer(tmp_path / "wer_8_0.5")
 
 
-def test_rules(tmp_path):
-    lines = [";; sounds", "[noise] =>", "", "uh-huh => uh huh", "all right => alright", "all => every", "uh => hm"]
-    (tmp_path / "rules").write_text("\n".join(lines) + "\n")
-    rules = read_rules(tmp_path / "rules")
-    assert apply_rules("[noise] uh-huh all right all [noise]".split(), rules) == "uh huh alright every".split()
-    assert apply_rules(["all"], rules) == ["every"] and apply_rules([], rules) == [] and apply_rules(["x"], {}) == ["x"]
-    for bad in ("[noise]\n", "=> x\n", "a => b\na => c\n"):
-        (tmp_path / "rules").write_text(bad)
-        with pytest.raises(RecipeError, match="bad scoring rule"):
-            read_rules(tmp_path / "rules")
-
-
 def test_rules_of_the_recipe_take_no_word_away():
-    rules = read_rules(ROOT / "egs/switchboard/conf/scoring_rules.txt")
-    assert apply_rules("the day [laughter] uh after we went <unk>".split(), rules) == "the day after we went".split()
+    rules = Glm.read(ROOT / "egs/switchboard/conf/scoring_rules.txt")
+    assert apply_rules("the day [laughter] uh uh after we went <unk>".split(), rules) == "the day after we went".split()
+    assert apply_rules(["x", "y"], None) == ["x", "y"] and apply_rules(["uh"], rules) == []
 
 
 # --- tuning
@@ -214,7 +203,7 @@ PATHS = {"u1": [("a b c", -20.0, -4.0), ("a c", -30.0, -2.0)], "u2": [("a", -1.0
 
 def test_score_step(run, tmp_path):
     decoded(tmp_path, TEXT, [{"u1": PATHS["u1"]}, {"u2": PATHS["u2"]}], failed=["u3 no path within the beam"])
-    (tmp_path / "rules").write_text("<unk> =>\n")
+    (tmp_path / "rules").write_text(";; a GLM\n<unk> => / [ ] __ [ ]\n")
     call = ["steps/score", "--min-lmwt", 4, "--max-lmwt", 6, "--wips", "0.0,1.5", "--rules", "rules", "data", "graph",
             "decode"]
     done = run(*call)
@@ -228,6 +217,7 @@ def test_score_step(run, tmp_path):
         "Scored 3 sentences, 1 not present in hyp.",
         "failed: u3 no path within the beam"]
     assert (tmp_path / "decode/scoring/4.0.0.txt").read_text() == "u1 a b c\nu2 a\n"
+    assert (tmp_path / "decode/scoring/4.0.0.counts").read_text() == "u1 u1 3 0\nu2 u2 1 0\nu3 u3 2 2\n"
     assert (tmp_path / "decode/scoring/4.1.5.txt").read_text() == "u1 a c\nu2 a\n"  # 1.5 more for "b"
 
     def outputs():
@@ -314,7 +304,7 @@ def test_tables_of_a_fixture(run, exp, tmp_path):
     assert list(table) == ["cnn", "lstm1", "student_l0.75_c90", "ens"]
     cnn, lstm, student, ens = table.values()
     assert cnn == {"name": "cnn", "system": "vision-style CNN", "parameters": "76.8M", "FER %": "35.51",
-                   "dev WER %": "14.10", "test WER %": "18.00", "ins": "0", "del": "0", "sub": "180",
+                   "dev WER %": "14.10", "test WER %": "18.00", "95 % interval": "n/a", "ins": "0", "del": "0", "sub": "180",
                    "words": "1000", "failed": "0", "LMWT": "10", "WIP": "0",
                    "oracle test WER %": "15.00", "run time": "x1.00"}
     assert (lstm["system"], lstm["parameters"], lstm["run time"], lstm["test WER %"]) == (
@@ -325,6 +315,7 @@ def test_tables_of_a_fixture(run, exp, tmp_path):
     notes = text.splitlines()
     assert "- WER: no wer files in decode_test: CNN taught by LSTMs, lambda 0.75, C = 90" in notes
     assert "- WER: no wer files in decode_dev and decode_test: ens" in notes and "- FER: no eval.json: ens" in notes
+    assert "- interval: scored without counts by utterance (score again: steps/score): vision-style CNN; Small LSTM" in notes
     assert "- run time: not timed: CNN taught by LSTMs, lambda 0.75, C = 90; ens" in notes
     assert "- the LM weight chosen, 9, is at the edge of the sweep; widen it: Small LSTM" in notes
     assert "| vision-style CNN | 35.51 | 18.00 | vision-style CNN (mean of 3) | 35.51 | 14.10 | 75M | x1 |" in text

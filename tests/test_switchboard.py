@@ -6,82 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.corpus.hub5 import Scored, padded_times, reference_words
-from pytorch_nnet.corpus.markup import plain_word, plain_words
 from pytorch_nnet.corpus.mini.writer import Size, write_corpus
 from pytorch_nnet.corpus.ms98 import read_dictionary
-from pytorch_nnet.corpus.switchboard import prepare
+from pytorch_nnet.corpus.switchboard import spans
 from pytorch_nnet.io.errors import RecipeError
-
-
-# A release of a few seconds, written by hand: three conversations and one test conversation.
-
-TRANSCRIPT = ["sw{n}{s}-ms98-a-0001 0.000000 0.500000 [silence]",
-              "sw{n}{s}-ms98-a-0002 0.500000 1.234000 Hello [laughter-there] th[at]- them_1",
-              "sw{n}{s}-ms98-a-0003 1.234000 2.000000 <b_aside> [noise] <e_aside> hello"]
-DICTIONARY = ["# comment", "[silence] sil", "Hello hh ah l ow", "there dh eh r", "them dh eh m", "them_1 eh m", "th[at]- dh ae", "a&amp;b ey"]
-STM = [';; LABEL "O" "" ""', "sw_4390 A sw_4390_A 0.50 1.00 <O,sw,F,sw-F> HELLO ((THERE))",
-       "sw_4390 A sw_4390_A 1.10 1.50 <O,sw,F,sw-F> IGNORE_TIME_SEGMENT_IN_SCORING", "sw_4390 B sw_4390_B 0.02 2.00 <O,sw,M,sw-M> THEM"]
-PEM = [";; comment", "sw_4390 A unknown 0.50 1.00", "sw_4390 A unknown 1.10 1.50", "sw_4390 B unknown 0.02 2.00"]
-
-
-def lines(path: Path, content: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in content))
-
-
-def audio(path: Path, seconds: float = 2.0, rate: int = 8000, channels: int = 2) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    noise = 0.1 * np.random.default_rng(0).standard_normal((int(seconds * rate), channels))
-    soundfile.write(str(path), noise, rate, format="NIST", subtype="ULAW")
-
-
-@pytest.fixture
-def release(tmp_path) -> Path:
-    root = tmp_path / "ldc"
-    for number in (2001, 2002, 2003):
-        # Discs name their files in capitals as often as not.
-        audio(root / "swbd" / f"DISC{number}" / (f"SW0{number}.SPH" if number == 2002 else f"sw0{number}.sph"))
-        for side in "AB":
-            lines(root / "ms98" / "20" / str(number) / f"sw{number}{side}-ms98-a-trans.text",
-                  [line.format(n=number, s=side) for line in TRANSCRIPT])
-    lines(root / "ms98" / "sw-ms98-dict.text", DICTIONARY)
-    audio(root / "eval" / "english" / "sw_4390.sph")
-    lines(root / "eval" / "english" / "hub5e_00.pem", PEM)
-    lines(root / "ref" / "deep" / "hub5e00.english.000405.stm", STM)
-    lines(root / "ref" / "deep" / "en20000405_hub5.glm", [";; rules", "UH => %HESITATION / [ ] __ [ ]"])
-    return root
-
-
-def prepared(root: Path, **options):
-    return prepare(root / "swbd", root / "ms98", [root / "eval", root / "ref"], root / "data", **options)
-
-
-def refused(root: Path, *parts: str, **options) -> None:
-    """The release is refused with all `parts` in the report, and nothing is published."""
-    with pytest.raises(RecipeError) as caught:
-        prepared(root, **options)
-    for part in parts:
-        assert part in str(caught.value), caught.value
-    assert not (root / "data").exists()
-
-
-def transcript(root: Path, name: str = "sw2002B") -> Path:
-    return root / "ms98" / "20" / name[2:6] / f"{name}-ms98-a-trans.text"
-
-
-def test_markup():
-    expected = {"[laughter-yes]": "yes", "[laughter-ye[s]-]": "ye-", "[yeam/yeah]": "yeam", "[lem[guini]-/linguini]": "lem-", "-[be]cause": "-cause",
-                "[be]cause": "-cause", "-[a]b[out]-": "-b-", "th[at]-": "th-", "th[at]": "th-", "ex[tra]-/extra]": "ex-",
-                "ammu[ni]tion": "ammu-tion", "{yuppiedom}": "yuppiedom", "them_1": "them", "them_1's": "them's", "Hello": "hello",
-                "uh-huh": "uh-huh", "[noise]": "[noise]", "[vocalized-noise]": "[vocalized-noise]", "[LAUGHTER]": "[laughter]"}
-    assert {word: plain_word(word) for word in expected} == expected
-    counts = Counter()
-    assert plain_words("[silence] <B_ASIDE> Hi [laughter-you] <e_aside> [noise]".split(), counts) == ["hi", "you", "[noise]"]
-    assert sum(counts.values()) == 4 and counts["<b_aside>, <e_aside> dropped"] == 2
+from ldc import PEM, STM, audio, compress, fake_sph2pipe, lines, prepared, refused, release, transcript  # noqa: F401
 
 
 def test_data_directories(release):
@@ -102,7 +34,7 @@ def test_data_directories(release):
     assert "HELLO (THERE))" in stm and (release / "data/eval2000/glm").read_text().startswith(";; rules")
     assert report.rules["lines of silence only dropped"] == 6 and report.rules["laughed word: [laughter-yes] -> yes"] == 6
     assert report.rules["segments not scored (IGNORE_TIME_SEGMENT) dropped"] == 1
-    assert any(line.startswith("train: 8 utterances") for line in report.lines())
+    assert any(line.startswith("train: 8 segments") for line in report.lines())
 
 
 def test_dictionary(release):
@@ -119,7 +51,7 @@ def test_dictionary(release):
 def test_dictionary_drops_few_bad_lines_and_refuses_many(tmp_path):
     lines(tmp_path / "sw-ms98-dict.text", [f"w{k} ah" for k in range(1000)] + ["nothing", "[odd] sil"])
     counts = Counter()
-    assert len(read_dictionary(tmp_path, counts)) == 1005 and counts["dictionary: lines without a usable pronunciation dropped"] == 2
+    assert len(read_dictionary(tmp_path, counts).entries) == 1005 and counts["dictionary: lines without a usable pronunciation dropped"] == 2
     lines(tmp_path / "sw-ms98-dict.text", ["w ah", "nothing"])
     with pytest.raises(RecipeError, match="without a usable pronunciation"):
         read_dictionary(tmp_path, counts)
@@ -144,6 +76,11 @@ def test_times_beyond_the_end_are_refused(release):
     path = transcript(release)
     path.write_text(path.read_text().replace("2.000000", "2.700000"))
     refused(release, "beyond the end", "sw02002-B", f"{path}:3", "2.70 s", "2.00 s")
+
+
+def test_where_to_get_the_transcripts(release):
+    shutil.rmtree(release / "ms98/20")
+    refused(release, "ms98 transcripts not found", "--ms98", "openslr.org/resources/5", "isip.piconepress.com")
 
 
 def test_missing_folder(release):
@@ -181,12 +118,14 @@ def test_truncated_audio(release, size):
     refused(release, "cut short", str(path))
 
 
-def test_compressed_audio(release):
+def test_compressed_audio(release, monkeypatch):
     path = release / "swbd/DISC2001/sw02001.sph"
-    content = path.read_bytes()
-    header = content[:1024].replace(b"-s4 ulaw", b"-s26 ulaw,embedded-shorten-v2.00")[:1024]
-    path.write_bytes(header + content[1024:])
+    compress(path)
+    monkeypatch.setenv("PATH", str(release))
     refused(release, "compressed", "embedded-shorten", "sph2pipe -f sph", str(path))
+    fake_sph2pipe(release / "sph2pipe")
+    name = "audio files compressed with shorten, expanded by sph2pipe when they are read"
+    assert prepared(release).rules[name] == 1
 
 
 def test_not_a_sphere_file(release):
@@ -217,7 +156,9 @@ def test_word_outside_the_lexicon(release):
 
 def test_pem_must_agree_with_stm(release):
     lines(release / "eval/english/hub5e_00.pem", PEM[:-1])
-    refused(release, "pem and stm disagree", "sw_4390 B", "only in the stm")
+    refused(release, "pem and stm disagree", "sw_4390 B 0.02 to 2.00 only in the stm (1 such segments)")
+    lines(release / "eval/english/hub5e_00.pem", [*PEM[:-1], "sw_4390 2 unknown 0.02 1.90"])
+    refused(release, "sw_4390 B 0.02 to 1.90 only in the pem; sw_4390 B 0.02 to 2.00 only in the stm (2 such segments)")
     (release / "eval/english/hub5e_00.pem").unlink()
     assert prepared(release).rules["no hub5e_00.pem: stm segments not cross-checked"] == 1
 
@@ -227,9 +168,56 @@ def test_stm_without_words(release):
     refused(release, "empty transcript", "sw_4390", "IGNORE_TIME_SEGMENT")
 
 
-def test_file_found_twice(release):
-    audio(release / "swbd/copy/sw02001.sph")
+def test_side_recorded_twice(release):
+    audio(release / "swbd/copy/sw02001.sph", seconds=2.5)
     refused(release, "found twice", "sw02001.sph", "DISC2001")
+    shutil.copy(release / "swbd/DISC2001/sw02001.sph", release / "swbd/copy/sw02001.sph")
+    assert prepared(release).rules["Switchboard audio: second copies of a file, not used"] == 1
+    audio(release / "swbd/copy/sw2001.sph")
+    refused(release, "two audio files", "sw02001", fresh=True)
+
+
+def test_side_transcribed_twice(release):
+    other = release / "ms98/copy/sw2002B-ms98-a-trans.text"
+    lines(other, ["sw2002B-ms98-a-0001 0.0 1.0 hello"])
+    refused(release, "ms98 transcripts", "found twice", str(other))
+
+
+def test_names_of_audio_files(release):
+    """sw2001.sph and SW02001.SPH are both sw02001."""
+    (release / "swbd/DISC2001/sw02001.sph").rename(release / "swbd/DISC2001/SW2001.SPH")
+    assert {side[:-2] for name in ("train", "dev") for side in prepared(release).sets[name].wav} == {"sw02001", "sw02002", "sw02003"}
+
+
+def test_missing_disc_is_named(release):
+    shutil.rmtree(release / "swbd/DISC2001")
+    refused(release, "transcript without audio", "sw02001", "1 of 3", "DISC2002: 1", "DISC2003: 1", "is a disc missing?")
+    assert spans(["sw02001", "sw02002", "sw02003", "sw02289"]) == "sw02001 to sw02003, sw02289"
+
+
+def test_few_bad_segments_are_dropped_and_named(release):
+    path = transcript(release)
+    path.write_text(path.read_text().replace("2.000000", "2.700000") + "sw2002B-ms98-a-0009 2.7 2.6 hello\n")
+    refused(release, "bad times", "2 of 13 segments cannot be used", "--max-bad-percent 15.4")
+    report = prepared(release, max_bad_percent=16)
+    assert report.rules["segments that cannot be used, dropped"] == 2
+    text = (release / "data/local/prepare_switchboard.txt").read_text()
+    assert "bad times in a transcript: sw2002B-ms98-a-0009" in text and "sw02002-B_000123-000270" in text
+    assert "sw02002-B_000123-000270" not in report.sets["dev"].utt2spk
+
+
+def test_crlf_and_latin_1(release):
+    path = transcript(release, "sw2001A")
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n").replace(b"there", b"caf\xe9"))
+    stm = release / "ref/deep/hub5e00.english.000405.stm"
+    stm.write_bytes(stm.read_bytes().replace(b"\n", b"\r\n"))
+    dictionary = release / "ms98/sw-ms98-dict.text"
+    dictionary.write_bytes(dictionary.read_bytes() + b"caf\xe9 k ae f ey\r\n")
+    report = prepared(release)
+    assert DataDir.load(release / "data/train").text["sw02001-A_000050-000123"] == ["hello", "café", "th-", "them"]
+    assert not report.unknown and "café k ae f ey" in (release / "data/local/dict/lexicon.txt").read_text(encoding="utf-8")
+    assert report.rules["lines read as Latin-1"] == 2 and report.rules["text files with CRLF line ends"] == 3
+    assert b"\r" not in (release / "data/eval2000/stm").read_bytes()
 
 
 def test_reference_words():

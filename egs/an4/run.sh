@@ -18,7 +18,7 @@ help_message="Usage: ./run.sh --an4 DIR [options]
        ./run.sh --an4 /corpora/an4 --stage 9
 
 Stages: 0 corpus, 1 dictionary, lang, LM, 2 features, 3 GMM-HMM, 4 DNN, forced alignment, frame store, 5 CNNs,
-        6 LSTM teachers, 7 ensembles and soft labels, 8 students, 9 graphs and decoding, 10 tables and figures
+        6 LSTM teachers, 7 ensembles and soft labels, 8 students, 9 graphs and decoding, 10 scoring, tables and figures
 
 Options:
   --an4 DIR                  the corpus (stage 0)

@@ -16,13 +16,15 @@ decoder=k2             # k2, or kaldi (LatticeFasterDecoder: needs no k2)
 lambdas=0.75           # weights of the teacher's soft labels, Eq. 1; several: "0.25 0.5 0.75"
 top_cs=90              # classes kept per frame; several: "1 3 10 30 90"
 force=false            # redo what is up to date
+rt03=                  # LDC2007S10: a second test set, data/rt03
+fisher=                # LDC2004T19 and LDC2005T19: text for a language model, data/local/fisher/text
 help_message="Usage: ./run.sh [options]
  e.g.: ./run.sh                                   # mini corpus, all stages
        ./run.sh --stage 4 --stop-stage 4          # one stage, from the files of the earlier ones
        ./run.sh --swbd1 /ldc/LDC97S62 --ms98 /ldc/swb_ms98_transcriptions --eval2000 '/ldc/LDC2002S09 /ldc/LDC2002T43'
 
 Stages: 0 corpus, 1 dictionary, lang, LM, 2 features, 3 GMM-HMM, 4 DNN, forced alignment, frame store, 5 CNNs,
-        6 LSTM teachers, 7 ensembles and soft labels, 8 students, 9 graphs and decoding, 10 tables and figures
+        6 LSTM teachers, 7 ensembles and soft labels, 8 students, 9 graphs and decoding, 10 scoring, tables and figures
 
 Options:
   --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
@@ -35,6 +37,7 @@ Options:
   --lambdas '.. ..'          weights of the soft labels [$lambdas]
   --top-cs '.. ..'           classes kept per frame [$top_cs]
   --force true|false         redo what is up to date [$force]
+  --rt03 DIR --fisher '.. ..'  further LDC releases: data/rt03, data/local/fisher/text
   --config FILE              lines of name=value"
 
 called_from=$PWD
@@ -67,9 +70,18 @@ if begin 0 "corpus preparation"; then
   fi
   # Conversations are two people: each side is a speaker of its own. dev is whole conversations kept out of training;
   # it is the validation set of the networks and the one set that decoding is tuned on.
+  # train_dev, train_nodev and train_nodup are Kaldi's sets, for comparisons; the stages below use train and dev.
   # shellcheck disable=SC2086 # two folders
-  once --in ${eval2000/ / --in } --out data/local/dict --out data/train --out data/dev --out data/eval2000 --name prepare -- \
+  once --in ${eval2000/ / --in } --out data/local/dict --out data/train --out data/dev --out data/train_dev \
+    --out data/train_nodev --out data/train_nodup --out data/eval2000 --name prepare -- \
     local/prepare_switchboard --swbd1 "$swbd1" --ms98 "$ms98" --eval2000 "$eval2000" data
+  if [ -n "$rt03" ]; then
+    once --out data/rt03 --name prepare -- local/prepare_rt03 "$(absolute "$called_from" "$rt03")" data/rt03
+  fi
+  if [ -n "$fisher" ]; then
+    # shellcheck disable=SC2046 # two folders
+    once --out data/local/fisher -- local/prepare_fisher $(absolute "$called_from" "$fisher") data/local/fisher/text
+  fi
   end
 fi
 

@@ -1,7 +1,7 @@
 """Audio files: what their headers promise, whether the data keeps it, and the samples.
 
-libsndfile reads WAV, FLAC and NIST SPHERE (PCM, mu-law, A-law). It silently takes a file that was cut short for a
-shorter recording, so the header's own count is compared with what is there.
+libsndfile reads WAV, FLAC and NIST SPHERE (PCM, mu-law, A-law); SPHERE compressed with shorten goes through sph2pipe. libsndfile
+silently takes a file that was cut short for a shorter recording, so the header's own count is compared with what is there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 import soundfile
 
 from ..io.archives import refuse_pipe
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError
+from .sphere import MAGIC, expand, is_compressed, read_header, read_sphere
 
 MEND_AUDIO = "copy the file from the corpus again"
 
@@ -60,7 +61,10 @@ def read_audio(source: str, *, id: str | None = None, allow_pipes: bool = False)
     """Reads all channels: (channels, samples) float32 in [-1, 1], and the sampling rate."""
     refuse_pipe(source, id=id, allow=allow_pipes)
     try:
-        file = io.BytesIO(_run(source, id)) if is_command(source) else require_file(source)
+        if is_command(source):
+            file = io.BytesIO(_run(source, id))
+        else:
+            file = io.BytesIO(expand(source)) if is_compressed(source) else source
         samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise _unreadable(source, id, error) from None
@@ -91,7 +95,14 @@ def _inspect_file(path: str, id: str | None) -> AudioInfo:
                           next="check the corpus folder and wav.scp")
     with open(path, "rb") as file:
         head = file.read(4096)
-    promised = _sphere_samples(head, path, id) if head.startswith(b"NIST_1A") else _wav_samples(head)
+    if head.startswith(MAGIC):
+        if is_compressed(path):  # whether all samples are there is seen when they are read
+            sphere = read_sphere(path)
+            return AudioInfo(path, sphere.rate, sphere.channels, sphere.samples)
+        count = read_header(path)[0].get("sample_count")
+        promised = int(count) if count else None
+    else:
+        promised = _wav_samples(head)
     try:
         with soundfile.SoundFile(path) as audio:
             info = AudioInfo(path, audio.samplerate, audio.channels, audio.frames)
@@ -116,23 +127,6 @@ def _has_end(audio: soundfile.SoundFile) -> bool:
         return len(audio.read(1)) == 1
     except soundfile.LibsndfileError:
         return False
-
-
-def _sphere_samples(head: bytes, path: str, id: str | None) -> int | None:
-    """The sample_count of a NIST SPHERE header; refuses shorten compression, which libsndfile lacks."""
-    fields = {}
-    for line in head[:1024].decode("latin-1").splitlines():
-        words = line.split(None, 2)
-        if words[:1] == ["end_head"]:
-            break
-        if len(words) == 3:
-            fields[words[0]] = words[2]
-    if "shorten" in fields.get("sample_coding", ""):
-        raise RecipeError("SPHERE file compressed with shorten", file=path, id=id, expected="pcm or ulaw samples",
-                          found=fields["sample_coding"],
-                          next=f"decompress it: sph2pipe -p -f wav {path} out.wav; or name the command in wav.scp "
-                               "and call with --allow-pipes true")
-    return int(fields["sample_count"]) if "sample_count" in fields else None
 
 
 def _wav_samples(head: bytes) -> int | None:

@@ -49,6 +49,12 @@ class DataDir:
             speakers.setdefault(speaker, []).append(utt)
         return dict(sorted(speakers.items(), key=lambda item: item[0].encode()))
 
+    def ctm_place(self, utt: str) -> tuple[str, str, float]:
+        """File and channel as NIST's formats name them, and the seconds from the file's start to the utterance's."""
+        segment = self.segments.get(utt)
+        recording, begin = (segment.recording, segment.start) if segment else (utt, 0.0)
+        return *self.channel.get(recording, (recording, "1")), begin
+
     @classmethod
     def load(cls, path, need: Iterable[str] = ()) -> "DataDir":
         """Reads what is there and checks that the tables agree.

@@ -1,7 +1,7 @@
-"""The Hub5'00 English test set (LDC2002S09 speech, LDC2002T43 references): the scored segments of its stm file.
+"""NIST's reference files of telephone test sets: the scored segments of an stm, checked against a pem.
 
 The segmentation is the stm's, which the scorer uses, not that of the .txt transcripts; the pem file must agree with it.
-Kaldi: egs/swbd/s5c/local/eval2000_data_prep.sh.
+Kaldi: egs/swbd/s5c/local/eval2000_data_prep.sh and rt03_data_prep.sh.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError
+from .textfile import read_lines
 
 IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
+GAP = "inter_segment_gap"  # the speaker of RT-03's lines between the segments
+SIDES = {"1": "A", "2": "B"}
 PADDING = 0.1  # seconds added on both sides of a segment, at most half-way to its neighbour, as Kaldi does
 
 
@@ -33,26 +36,28 @@ class Scored:
 def read_stm(path, counts: Counter) -> list[Scored]:
     """Reads the segments of an stm file; `file channel speaker start end [<labels>] words`, comments begin with ;;."""
     segments = []
-    with open(require_file(path), encoding="latin-1") as file:
-        for number, line in enumerate(file, 1):
-            if line.startswith(";;") or not line.strip():
-                continue
-            fields = line.split()
-            source = f"{path}:{number}"
-            try:
-                name, side, start, end = fields[0], fields[1].upper(), float(fields[3]), float(fields[4])
-            except (IndexError, ValueError):
-                raise RecipeError("malformed stm line", file=source, expected="<file> <channel> <speaker> <start> <end> <words>",
-                                  found=repr(line.strip())) from None
-            side = {"1": "A", "2": "B"}.get(side, side)
-            if side not in ("A", "B") or not 0 <= start < end:
-                raise RecipeError("bad stm line", file=source, id=name, expected="channel A or B, 0 <= start < end",
-                                  found=line.strip())
-            text = fields[6:] if len(fields) > 5 and fields[5].startswith("<") else fields[5:]
-            if not text:
-                raise RecipeError("empty transcript", file=source, id=name, expected=f"words, or {IGNORED}", found="nothing",
-                                  next="restore the stm file from LDC2002T43")
-            segments.append(Scored(name, side, start, end, reference_words(" ".join(text), counts), source))
+    for number, line in read_lines(path, counts):
+        if line.startswith(";;") or not line.strip():
+            continue
+        if GAP in line:
+            counts[f"stm lines of gaps between segments ({GAP}) dropped"] += 1
+            continue
+        fields = line.split()
+        source = f"{path}:{number}"
+        try:
+            name, side, start, end = fields[0], fields[1].upper(), float(fields[3]), float(fields[4])
+        except (IndexError, ValueError):
+            raise RecipeError("malformed stm line", file=source, expected="<file> <channel> <speaker> <start> <end> <words>",
+                              found=repr(line.strip())) from None
+        side = SIDES.get(side, side)
+        if side not in ("A", "B") or not 0 <= start < end:
+            raise RecipeError("bad stm line", file=source, id=name, expected="channel A or B, 0 <= start < end",
+                              found=line.strip())
+        text = fields[6:] if len(fields) > 5 and fields[5].startswith("<") else fields[5:]
+        if not text:
+            raise RecipeError("empty transcript", file=source, id=name, expected=f"words, or {IGNORED}", found="nothing",
+                              next="restore the stm file from its release")
+        segments.append(Scored(name, side, start, end, reference_words(" ".join(text), counts), source))
     if not segments:
         raise RecipeError("stm file without segments", file=path, expected="lines that are no comments", found="none")
     return segments
@@ -78,24 +83,35 @@ def reference_words(text: str, counts: Counter) -> list[str]:
 def check_pem(path, segments: list[Scored]) -> None:
     """Raises RecipeError where the pem's segments (`file channel speaker start end`) are not those of the stm."""
     found = set()
-    with open(require_file(path), encoding="latin-1") as file:
-        for number, line in enumerate(file, 1):
-            if line.startswith(";;") or not line.strip():
-                continue
-            try:
-                name, side, _, start, end = line.split()
-                side = {"1": "A", "2": "B"}.get(side, side.upper())
-                found.add((name, side, round(float(start) * 100), round(float(end) * 100)))
-            except ValueError:
-                raise RecipeError("malformed pem line", file=f"{path}:{number}",
-                                  expected="<file> <channel> <speaker> <start> <end>", found=repr(line.strip())) from None
+    for number, line in read_lines(path, Counter()):
+        if line.startswith(";;") or not line.strip():
+            continue
+        try:
+            name, side, _, start, end = line.split()
+            found.add((name, SIDES.get(side, side.upper()), round(float(start) * 100), round(float(end) * 100)))
+        except ValueError:
+            raise RecipeError("malformed pem line", file=f"{path}:{number}",
+                              expected="<file> <channel> <speaker> <start> <end>", found=repr(line.strip())) from None
     expected = {(s.file, s.side, round(s.start * 100), round(s.end * 100)): s.source for s in segments}
-    for key in sorted(found ^ expected.keys()):
-        name, side, start, end = key
-        where, number = "stm" if key in expected else "pem", len(found ^ expected.keys())
-        raise RecipeError("pem and stm disagree", file=path, id=f"{name} {side}", expected="the same segments in both",
-                          found=f"{start / 100:.2f} to {end / 100:.2f} only in the {where} ({number} such segments)",
-                          next="use the pem and stm files of one release")
+    differing = sorted(found ^ expected.keys())
+    if differing:
+        named = [f"{name} {side} {first / 100:.2f} to {last / 100:.2f} only in the {'stm' if key in expected else 'pem'}"
+                 for key in differing[:5] for name, side, first, last in [key]]
+        raise RecipeError("pem and stm disagree", file=path, id=f"{differing[0][0]} {differing[0][1]}", expected="the same segments in both",
+                          found=f"{'; '.join(named)} ({len(differing)} such segments)", next="use the pem and stm files of one release")
+
+
+def scorer_stm(path) -> list[str]:
+    """The lines of an stm as hubscr can read them: no asides, no doubled parentheses, channels A and B, no gaps."""
+    lines = []
+    for _, line in read_lines(path, Counter()):
+        if line.startswith(";;"):
+            lines.append(line)
+        elif line.strip() and GAP not in line:
+            line = re.sub(r"<[be]_aside>", "", line, flags=re.IGNORECASE).replace("((", "(")
+            name, side, rest = line.split(None, 2)
+            lines.append(f"{name} {SIDES[side]} {rest}" if side in SIDES else line)
+    return lines
 
 
 def padded_times(segments: list[Scored]) -> list[tuple[float, float]]:

@@ -10,12 +10,15 @@ environment); by default it calls the sph2pipe program.
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 from typing import Iterable
 
 from lhotse import AudioSource, CutSet, MonoCut, Recording, RecordingSet, SupervisionSegment, SupervisionSet
 
 from ..io.errors import RecipeError
+from ..io.publish import publish_folder
 from .audio import is_command
 from .datadir import DataDir, Segment
 from .placement import MAX_OVERSHOOT, Placement, place_utterances
@@ -64,6 +67,20 @@ def make_recording(data: DataDir, place: Placement) -> Recording:
                              channels=list(range(audio.channels)),
                              source=audio.source.rstrip().rstrip("|") if is_command(audio.source) else audio.source)],
         sampling_rate=audio.sampling_rate, num_samples=audio.samples, duration=audio.samples / audio.sampling_rate)
+
+
+def write_manifests(data: DataDir, folder, *, allow_pipes: bool = False) -> tuple[int, int]:
+    """Publishes recordings, supervisions and cuts (.jsonl.gz) as `folder`; the same data gives the same bytes.
+
+    Returns the numbers of recordings and of cuts.
+    """
+    recordings, supervisions, cuts = to_lhotse(data, allow_pipes=allow_pipes)
+    with publish_folder(folder) as temporary:
+        for name, manifest in (("recordings", recordings), ("supervisions", supervisions), ("cuts", cuts)):
+            with open(temporary / f"{name}.jsonl.gz", "wb") as packed, \
+                    gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:
+                file.writelines(f"{json.dumps(item.to_dict(), ensure_ascii=False)}\n".encode() for item in manifest)
+    return len(recordings), len(cuts)
 
 
 def from_lhotse(cuts: CutSet, path) -> DataDir:

@@ -1,17 +1,21 @@
-"""NIST SPHERE headers: what a .sph file says about itself, and whether the file is whole.
+"""NIST SPHERE files: what the header says, whether the file is whole, and samples compressed with shorten.
 
-A header is ASCII: `NIST_1A`, its own size in bytes, then `name -type value` lines up to `end_head`.
+A header is ASCII: `NIST_1A`, its own size in bytes, then `name -type value` lines up to `end_head`. libsndfile reads the
+samples unless they are compressed (`embedded-shorten`); the LDC's program sph2pipe expands those.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..io.errors import RecipeError, require_file
 
 BYTES_OF_CODING = {"ulaw": 1, "alaw": 1, "pcm": 2}
+MAGIC = b"NIST_1A"
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Sphere:
     rate: int  # Hz
     channels: int
     samples: int  # per channel
+    compressed: bool  # with shorten
 
     @property
     def duration(self) -> float:
@@ -31,11 +36,11 @@ def read_header(path) -> tuple[dict[str, str], int]:
     """Returns the fields of a SPHERE header and the size of the header in bytes."""
     with open(require_file(path), "rb") as file:
         magic, size = file.readline().strip(), file.readline().strip()
-        if magic != b"NIST_1A" or not size.isdigit():
+        if magic != MAGIC or not size.isdigit():
             raise RecipeError("not a SPHERE file", file=path, expected="a header that begins with NIST_1A", found=repr(magic[:20]))
         file.seek(0)
         lines = file.read(int(size)).decode("latin-1").split("\n")[2:]
-    fields = {}
+    fields: dict[str, str] = {}
     for line in lines:
         if line.strip() == "end_head":
             return fields, int(size)
@@ -45,18 +50,14 @@ def read_header(path) -> tuple[dict[str, str], int]:
     raise RecipeError("SPHERE header is cut short", file=path, expected="end_head", found=f"{len(fields)} fields and no end")
 
 
-def read_sphere(path, *, rate: int = 8000, channels: int = 2) -> Sphere:
-    """Reads and checks a header without touching the samples.
+def read_sphere(path) -> Sphere:
+    """Reads a header without touching the samples; checks that as many are there as it promises, unless they are compressed.
 
     Raises:
-      RecipeError: another rate or number of channels, fewer data bytes than the header promises, or `embedded-shorten`
-        compression, which libsndfile cannot read.
+      RecipeError: not whole, an unknown coding, or compressed where sph2pipe is not installed.
     """
     fields, header = read_header(path)
-    coding = fields.get("sample_coding", "pcm")
-    if "embedded" in coding:
-        raise RecipeError("SPHERE file is compressed", file=path, expected="sample_coding ulaw, alaw or pcm", found=coding,
-                          next=f"expand all such files with LDC's sph2pipe: sph2pipe -f sph {path} <folder>/{Path(path).name}")
+    coding, _, packing = fields.get("sample_coding", "pcm").partition(",")
     if coding not in BYTES_OF_CODING:
         raise RecipeError("unknown coding of a SPHERE file", file=path, expected=" or ".join(BYTES_OF_CODING), found=coding)
     numbers = {}
@@ -65,15 +66,43 @@ def read_sphere(path, *, rate: int = 8000, channels: int = 2) -> Sphere:
             raise RecipeError("SPHERE header without a number", file=path, id=name, expected="an integer",
                               found=fields.get(name, "nothing"))
         numbers[name] = int(fields[name])
-    for name, expected in (("sample_rate", rate), ("channel_count", channels)):
-        if numbers[name] != expected:
-            raise RecipeError(f"SPHERE file with another {name.replace('_', ' ')}", file=path, expected=expected,
-                              found=numbers[name],
-                              next=f"convert to {rate} Hz, {channels} channels with sox; the recipe is for telephone speech")
+    sphere = Sphere(str(path), numbers["sample_rate"], numbers["channel_count"], numbers["sample_count"], bool(packing))
+    if packing:
+        find_sph2pipe(path, packing)
+        return sphere
     width = int(fields.get("sample_n_bytes", BYTES_OF_CODING[coding]))
-    promised = numbers["sample_count"] * channels * width
-    present = os.path.getsize(path) - header
+    promised, present = sphere.samples * sphere.channels * width, os.path.getsize(path) - header
     if present < promised or promised == 0:
         raise RecipeError("SPHERE file is cut short", file=path, expected=f"{promised} bytes of samples as its header says",
                           found=f"{present} bytes", next="copy the file again from its source")
-    return Sphere(str(path), numbers["sample_rate"], channels, numbers["sample_count"])
+    return sphere
+
+
+def is_compressed(path) -> bool:
+    """Whether a file is SPHERE with compressed samples."""
+    with open(require_file(path), "rb") as file:
+        if not file.read(len(MAGIC)) == MAGIC:
+            return False
+    return "," in read_header(path)[0].get("sample_coding", "")
+
+
+def find_sph2pipe(path, packing: str) -> str:
+    """The program that expands `path`; raises RecipeError, naming it, if it is not on PATH."""
+    program = shutil.which("sph2pipe")
+    if program is None:
+        raise RecipeError("SPHERE file is compressed, which only sph2pipe can undo", file=path,
+                          expected="the program sph2pipe on PATH, or samples that are not compressed", found=packing,
+                          next="install sph2pipe (https://www.openslr.org/3), or expand all such files once: "
+                               f"sph2pipe -f sph {path} <folder>/{Path(path).name}")
+    return program
+
+
+def expand(path) -> bytes:
+    """The samples of a compressed file as a 16-bit WAV file with all channels."""
+    command = [find_sph2pipe(path, "compressed samples"), "-p", "-f", "wav", str(path)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    if done.returncode or not done.stdout:
+        raise RecipeError("sph2pipe failed", file=path, expected="a WAV file on its standard output",
+                          found=f"exit code {done.returncode}, {len(done.stdout)} bytes; {done.stderr.decode(errors='replace').strip()}",
+                          next=f"run it by hand: {' '.join(command)}; or copy the file again from its source")
+    return done.stdout

@@ -89,16 +89,38 @@ class Arcs:
 
     def best(self) -> "Arcs":
         """Keeps the best-scoring of arcs with equal src, dst, label and words, in that order."""
-        order = np.lexsort((-self.score, self.words, self.dst, self.label.astype(np.uint32), self.src))
+        order, twin = self.sorted()
+        rows = order[twin]
+        order[twin] = rows[np.lexsort((-self.score[rows], self.words[rows], self.dst[rows], self.label[rows].astype(np.uint32),
+                                       self.src[rows]))]
         arcs = self.take(order)
         keep = np.ones(len(order), bool)
-        keep[1:] = (
+        keep[1:] = ~twin[1:] | (
             (arcs.src[1:] != arcs.src[:-1])
             | (arcs.dst[1:] != arcs.dst[:-1])
             | (arcs.label[1:] != arcs.label[:-1])
             | (arcs.words[1:] != arcs.words[:-1])
         )
-        return arcs.take(np.flatnonzero(keep))
+        return arcs if keep.all() else arcs.take(np.flatnonzero(keep))
+
+    def sorted(self) -> tuple[np.ndarray, np.ndarray]:
+        """The order by src, label (unsigned) and dst, and which places in it hold arcs that share all three with another."""
+        # One key of 64 bits sorts many times faster than three columns. The label -1 goes last.
+        labels = int(self.label.max(initial=0)) + 2
+        states = int(max(self.src.max(initial=0), self.dst.max(initial=0))) + 1
+        if states * states * labels >= 2**63:
+            raise RecipeError("graph too large for the k2 form", expected="states squared times labels below 2^63",
+                              found=f"{states} states, {labels} labels", next="prune the language model (steps/prune_lm)")
+        key = self.src * np.int64(labels) + np.where(self.label < 0, labels - 1, self.label)
+        key *= states
+        key += self.dst
+        order = np.argsort(key)
+        key = key[order]
+        same = key[1:] == key[:-1]
+        twin = np.zeros(len(order), bool)
+        twin[1:] = same
+        twin[:-1] |= same
+        return order, twin
 
 
 def expand(counts: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -122,7 +144,8 @@ def remove_epsilons(arcs: Arcs, start: int, sequences: WordSequences) -> Arcs:
     """
     epsilon = arcs.take(np.flatnonzero(arcs.label == 0)).best()
     solid = arcs.take(np.flatnonzero(arcs.label != 0))
-    solid = solid.take(np.argsort(solid.src, kind="stable"))
+    if (np.diff(solid.src) < 0).any():
+        solid = solid.take(np.argsort(solid.src, kind="stable"))
     closure, frontier = epsilon, epsilon
     for _ in range(MAX_EPSILON_DEPTH):
         i, j = pairs_meeting(frontier.dst, epsilon.src)
@@ -149,23 +172,22 @@ def remove_epsilons(arcs: Arcs, start: int, sequences: WordSequences) -> Arcs:
     # Suffixes go onto arcs that have their prefixes already: an arc may need both.
     i, j = pairs_meeting(into_leaving.dst, solid.src)
     prefixed = Arcs.stack([solid, into_leaving.take(i).followed_by(solid.take(j), sequences)])
-    by_dst = prefixed.take(np.argsort(prefixed.dst, kind="stable"))
-    i, j = pairs_meeting(into_entering.src, by_dst.dst)
-    return Arcs.stack([prefixed, by_dst.take(j).followed_by(into_entering.take(i), sequences)])
+    ends = np.zeros(size, bool)
+    ends[into_entering.src] = True
+    ending = prefixed.take(np.flatnonzero(ends[prefixed.dst]))
+    ending = ending.take(np.argsort(ending.dst, kind="stable"))
+    i, j = pairs_meeting(into_entering.src, ending.dst)
+    return Arcs.stack([prefixed, ending.take(j).followed_by(into_entering.take(i), sequences)])
 
 
 def reachable(src: np.ndarray, dst: np.ndarray, root: int, size: int) -> np.ndarray:
     """Which of `size` states can be reached from `root` along (src, dst)."""
-    order = np.argsort(src, kind="stable")
-    offsets, targets = np.searchsorted(src[order], np.arange(size + 1)), dst[order]
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import breadth_first_order
+
+    matrix = coo_array((np.ones(len(src), np.int8), (src, dst)), shape=(size, size)).tocsr()
     seen = np.zeros(size, bool)
-    seen[root] = True
-    frontier = np.array([root])
-    while len(frontier):
-        _, rows = expand(offsets[frontier + 1] - offsets[frontier], offsets[frontier])
-        fresh = targets[rows]
-        frontier = np.unique(fresh[~seen[fresh]])
-        seen[frontier] = True
+    seen[breadth_first_order(matrix, root, return_predecessors=False)] = True
     return seen
 
 

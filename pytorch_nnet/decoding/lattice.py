@@ -235,25 +235,33 @@ def best_arcs(lattice: Lattice, lmwts: Sequence[float], wips: Sequence[float]) -
     return paths
 
 
-def best_paths(lattice: Lattice, lmwts: Sequence[float], wips: Sequence[float]) -> dict[tuple[float, float], list[int]]:
-    """The words of the best path for every LM weight and word insertion penalty.
+def timed_paths(
+    lattice: Lattice, lmwts: Sequence[float], wips: Sequence[float]
+) -> dict[tuple[float, float], list[tuple[int, int]]]:
+    """The words of the best path for every LM weight and word insertion penalty, with their places in time.
 
     Args:
       lmwts: LM weights (inverse acoustic scales), > 0. wips: costs added for every word.
     Returns:
-      {(lmwt, wip): word-ids}, minimising graph cost + wip * words + acoustic cost / lmwt.
+      {(lmwt, wip): [(word-id, frame where it was emitted)]}, minimising graph cost + wip * words + acoustic cost / lmwt.
+      Determinization moves a word within its own span, so a frame is the word's start only to within its first phones.
     """
     pairs = [(lmwt, wip) for lmwt in lmwts for wip in wips]
-    paths = best_arcs(lattice, *zip(*pairs))
-    words = np.where(paths >= 0, lattice.arcs["word"][paths], 0)[:, ::-1]
-    return {pair: row[row > 0].tolist() for pair, row in zip(pairs, words)}
+    paths = best_arcs(lattice, *zip(*pairs))[:, ::-1]
+    words = np.where(paths >= 0, lattice.arcs["word"][paths], 0)
+    frames = lattice.states["frame"][lattice.arcs["src"][paths]]
+    return {
+        pair: list(zip(row[row > 0].tolist(), frame[row > 0].tolist())) for pair, row, frame in zip(pairs, words, frames)
+    }
+
+
+def best_paths(lattice: Lattice, lmwts: Sequence[float], wips: Sequence[float]) -> dict[tuple[float, float], list[int]]:
+    """`timed_paths` without the times: {(lmwt, wip): word-ids}."""
+    return {pair: [word for word, _ in path] for pair, path in timed_paths(lattice, lmwts, wips).items()}
 
 
 def one_best(lattice: Lattice, lmwt: float, wip: float = 0.0) -> tuple[list[tuple[int, int]], float, float]:
-    """Returns ([(word-id, frame where it was emitted)], am, graph): the best path and its two scores.
-
-    Determinization moves a word within its own span, so a frame is the word's start only to within its first phones.
-    """
+    """Returns ([(word-id, frame where it was emitted)], am, graph): the best path and its two scores."""
     path = best_arcs(lattice, [lmwt], [wip])[0]
     arcs = lattice.arcs[path[path >= 0][::-1]]
     words = [(int(arc["word"]), int(lattice.states["frame"][arc["src"]])) for arc in arcs if arc["word"]]

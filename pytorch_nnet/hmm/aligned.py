@@ -102,8 +102,8 @@ class AlignmentDir:
         if utt not in self.alignments:
             raise self.missing(utt)
         segment = self.data.segments.get(utt)
-        recording, begin = (segment.recording, segment.start) if segment else (utt, 0.0)
-        file, channel = self.data.channel.get(recording, (recording, "1"))
+        recording = segment.recording if segment else utt
+        file, channel, begin = self.data.ctm_place(utt)
         alignment = self.alignments[utt]
         return AlignedUtterance(utt, recording, file, channel, begin, alignment,
                                 phone_segments(alignment, self.model.table, utt), self)

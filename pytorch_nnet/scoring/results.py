@@ -9,12 +9,26 @@ from pathlib import Path
 
 from ..io.errors import RecipeError, require_file
 from ..io.options import load_config
-from .tune import Tuned, tune
+from .scored import basic_figure, stm_figures, stm_scorer
+from .significance import interval, replicates
+from .tune import Pair, Tuned, tune
+from .wer import Counts
 
 NAMES = {"mono": "monophone GMM-HMM", "tri1": "triphone GMM-HMM", "tri2": "triphone GMM-HMM, LDA+MLLT",
          "tri3": "triphone GMM-HMM, fMLLR (SAT)", "dnn": "baseline DNN", "cnn": "vision-style CNN", "sainath": "Sainath-style CNN",
          "ens_lstm_cnn": "LSTM + CNN ensemble", "ens_2lstm": "ensemble of 2 LSTMs", "ens_2lstm_cnn": "2 LSTMs + CNN ensemble",
          "self": "CNN taught by a CNN"}
+
+FEW = 10  # speakers
+
+
+@dataclass
+class StmFigure:
+    """One system's figure on one part of the test set, from a scorer that follows NIST's rules."""
+
+    scorer: str
+    counts: Counts
+    interval: tuple[float, float]  # 95 %, percent
 
 
 @dataclass
@@ -26,6 +40,8 @@ class System:
     parameters: int | None = None
     fer: float | None = None  # percent
     errors: Tuned | None = None
+    interval: tuple[float, float] | None = None  # 95 %, of the test WER
+    stm: dict[str, StmFigure] = field(default_factory=dict)  # by part of the test set, where it has an stm
     seconds_per_frame: float | None = None
     missing: list[str] = field(default_factory=list)
 
@@ -52,25 +68,51 @@ def gather(exp, systems: list[str], *, dev: str, test: str, lm: str = "", timing
     rows = []
     for entry in systems:
         name, _, display = entry.partition("=")
-        folder = Path(exp) / name
-        if not folder.is_dir():
-            raise RecipeError("no such system", file=folder, expected="a directory of a trained system",
-                              found="nothing",
-                              next="run the earlier stages, or leave it out")
+        folder = system_folder(exp, name)
         row = System(name, display or display_name(name))
         row.parameters = count_parameters(folder, row.missing)
         row.fer = read_fer(folder, row.missing)
         row.seconds_per_frame = seconds.get(name)
         if row.seconds_per_frame is None:
             row.missing.append("run time: not timed")
-        decoded = [f"decode_{name}_{lm}" if lm else f"decode_{name}" for name in (dev, test)]
+        decoded = [decode_name(name, lm) for name in (dev, test)]
         absent = [name for name in decoded if not any((folder / name).glob("wer_*"))]
         if absent:
             row.missing.append(f"WER: no wer files in {' and '.join(absent)}")
         else:
             row.errors = tune(*(folder / name for name in decoded))
+            figure = basic_figure(folder / decoded[1], row.errors.pair)
+            if figure:
+                row.interval = interval(replicates(figure.utterances))
+                speakers = len({utterance.group for utterance in figure.utterances})
+                if speakers < FEW:
+                    row.missing.append(f"interval: {speakers} speakers are too few for a bootstrap to be believed")
+            else:
+                row.missing.append("interval: scored without counts by utterance (score again: steps/score)")
+            row.stm = gather_stm(folder / decoded[1], row.errors.pair)
         rows.append(row)
     return rows
+
+
+def system_folder(exp, name: str) -> Path:
+    folder = Path(exp) / name
+    if not folder.is_dir():
+        raise RecipeError("no such system", file=folder, expected="a directory of a trained system", found="nothing",
+                          next="run the earlier stages, or leave it out")
+    return folder
+
+
+def decode_name(set_name: str, lm: str) -> str:
+    """A decoding directory's name within its system's."""
+    return f"decode_{set_name}_{lm}" if lm else f"decode_{set_name}"
+
+
+def gather_stm(decode_dir: Path, pair: Pair) -> dict[str, StmFigure]:
+    scorer = stm_scorer(decode_dir)
+    if scorer is None:
+        return {}
+    return {subset: StmFigure(scorer, figure.counts, interval(replicates(figure.utterances)))
+            for subset, figure in stm_figures(decode_dir, pair).items()}
 
 
 def display_name(name: str) -> str:

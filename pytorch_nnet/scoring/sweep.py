@@ -5,18 +5,30 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import AbstractSet as Set, Iterable, Sequence
 
 from ..corpus.datadir import read_text
+from ..io.archives import read_scp
 from ..io.errors import RecipeError, require_file
 from ..io.launcher import python_module, run_jobs
 from ..io.publish import publish
 from ..lang.lang_dir import read_symbols
-from .filter import apply_rules, read_rules
+from .glm import Glm, apply_rules
 from .sweep_job import pairs
-from .wer import Counts, count_errors, write_wer
+from .wer import Counts, count_errors, edits_by_utterance, write_wer
 
-Paths = dict[str, list[list[int]]]  # utterance -> word-ids for each (LMWT, WIP)
+# A recipe's own rules, used without being asked for, as Kaldi does with local/wer_output_filter.
+DEFAULT_RULES = "conf/scoring_rules.txt"
+TimedWords = list[tuple[int, int]]  # word-ids and the frames where they were emitted
+
+
+@dataclass
+class Paths:
+    """Best paths of a decoding directory: frames by utterance, a path by utterance for each (LMWT, WIP) as in `pairs`."""
+
+    frames: dict[str, int]
+    paths: dict[str, list[TimedWords]]
+    failed: dict[str, str]  # utterances without a lattice, with the reason
 
 
 @dataclass
@@ -29,50 +41,63 @@ class Sweep:
 
 def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[float], rules_file=None, nj: int = 1,
           cmd: str) -> Sweep:
-    """Writes <decode-dir>/wer_<LMWT>_<WIP> and scoring/<LMWT>.<WIP>.txt, replacing those of an earlier sweep.
+    """Writes <decode-dir>/wer_<LMWT>_<WIP>, scoring/<LMWT>.<WIP>.txt and .counts (a line an utterance: its id, its speaker, words
+    of the reference, errors), replacing those of an earlier sweep.
 
     Args:
       data: data directory with the reference, text. words_dir: graph or lang directory with words.txt.
-      rules_file: scoring rules (scoring.filter) for references and hypotheses; the .txt files hold words as decoded.
+      rules_file: scoring rules (scoring.glm, without alternatives) for references and hypotheses; the .txt files hold words as
+        decoded.
     Raises:
       RecipeError: a reference without a lattice that decoding has not listed as failed, or a lattice without a
         reference.
     """
     folder = Path(decode_dir)
-    archives = int(Path(require_file(folder / "num_jobs", next="decode first (steps/decode)")).read_text())
     references = read_text(Path(data) / "text")
+    speakers = read_scp(Path(data) / "utt2spk") if (Path(data) / "utt2spk").exists() else {}
     symbols = {number: word for word, number in read_symbols(Path(words_dir) / "words.txt").items()}
-    rules = read_rules(rules_file) if rules_file else {}
+    rules = Glm.read(rules_file) if rules_file else None
+    for old in (*folder.glob("wer_*"), *folder.glob("scoring/*.txt"), *folder.glob("scoring/*.counts")):
+        old.unlink()
+    found = find_paths(folder, references, lmwts, wips, nj=nj, cmd=cmd)
+    filtered = {utt: apply_rules(words, rules) for utt, words in references.items()}
+    sweep = Sweep({}, found.failed)
+    for index, (lmwt, wip) in enumerate(pairs(list(lmwts), list(wips))):
+        hypotheses = {utt: [symbols[number] for number, _ in found.paths[utt][index]]
+                      for utt in sorted(found.paths, key=str.encode)}
+        with publish(folder / "scoring" / f"{lmwt}.{wip}.txt") as file:
+            file.writelines(" ".join([utt, *words]) + "\n" for utt, words in hypotheses.items())
+        edits = edits_by_utterance(filtered, {utt: apply_rules(words, rules) for utt, words in hypotheses.items()})
+        with publish(folder / "scoring" / f"{lmwt}.{wip}.counts") as file:
+            file.writelines(f"{utt} {speakers.get(utt, utt)} {len(words)} {sum(edits[utt])}\n"
+                            for utt, words in filtered.items())
+        counts = count_errors(filtered, edits, found.failed)
+        title = f"compute-wer: LM weight {lmwt}, insertion penalty {wip}, scoring rules {rules_file or 'none'}"
+        write_wer(folder / f"wer_{lmwt}_{wip}", counts, title, found.failed)
+        sweep.counts[lmwt, wip] = counts
+    return sweep
+
+
+def find_paths(folder: Path, references: Iterable[str], lmwts: Sequence[float], wips: Sequence[float], *, nj: int,
+               cmd: str) -> Paths:
+    """The best paths of every utterance of `references`; raises RecipeError where `check_complete` does."""
+    archives = int(Path(require_file(folder / "num_jobs", next="decode first (steps/decode)")).read_text())
     if not lmwts or not wips or min(lmwts) <= 0:
         raise RecipeError("nothing to sweep", expected="LM weights above 0 and an insertion penalty",
                           found=f"{list(lmwts)}, {list(wips)}")
-
-    for old in (*folder.glob("wer_*"), *folder.glob("scoring/*.txt"), *folder.glob("scoring/*.jsonl")):
-        old.unlink()
     jobs = min(nj, archives)
     run_jobs(cmd, jobs, log=str(folder / "scoring" / "log" / "best_paths.JOB.log"),
              command=python_module("pytorch_nnet.scoring.sweep_job", folder, "JOB", jobs, ",".join(map(str, lmwts)),
                                    ",".join(map(str, wips))))
-    paths: Paths = {}
+    found = Paths({}, {}, read_failed(folder / "failed.txt"))
     for job in range(1, jobs + 1):
         name = folder / "scoring" / f"paths.{job}.jsonl"
         with open(name, encoding="utf-8") as file:
-            paths.update(map(json.loads, file))
+            for utt, frames, paths in map(json.loads, file):
+                found.frames[utt], found.paths[utt] = frames, paths
         name.unlink()
-
-    failed = read_failed(folder / "failed.txt")
-    check_complete(references, paths, failed, folder)
-    filtered = {utt: apply_rules(words, rules) for utt, words in references.items()}
-    sweep = Sweep({}, failed)
-    for index, (lmwt, wip) in enumerate(pairs(list(lmwts), list(wips))):
-        hypotheses = {utt: [symbols[number] for number in paths[utt][index]] for utt in sorted(paths, key=str.encode)}
-        with publish(folder / "scoring" / f"{lmwt}.{wip}.txt") as file:
-            file.writelines(" ".join([utt, *words]) + "\n" for utt, words in hypotheses.items())
-        counts = count_errors(filtered, {utt: apply_rules(words, rules) for utt, words in hypotheses.items()})
-        title = f"compute-wer: LM weight {lmwt}, insertion penalty {wip}, scoring rules {rules_file or 'none'}"
-        write_wer(folder / f"wer_{lmwt}_{wip}", counts, title, failed)
-        sweep.counts[lmwt, wip] = counts
-    return sweep
+    check_complete(set(references), found.paths.keys(), found.failed, folder)
+    return found
 
 
 def read_failed(path: Path) -> dict[str, str]:
@@ -83,14 +108,14 @@ def read_failed(path: Path) -> dict[str, str]:
     return {utt: reason or "no reason given" for utt, _, reason in lines}
 
 
-def check_complete(references, paths: Paths, failed: dict[str, str], folder: Path) -> None:
+def check_complete(references: set[str], decoded: Set[str], failed: dict[str, str], folder: Path) -> None:
     """Every reference has either a lattice or a reason for its absence, and nothing else was decoded."""
     for what, utts, expected in (
-            ("utterances neither decoded nor listed as failed", references.keys() - paths.keys() - failed.keys(),
+            ("utterances neither decoded nor listed as failed", references - decoded - failed.keys(),
              "a lattice, or a line in failed.txt"),
-            ("decoded utterances without a reference", (paths.keys() | failed.keys()) - references.keys(),
+            ("decoded utterances without a reference", (decoded | failed.keys()) - references,
              "an utterance of the data directory"),
-            ("utterances decoded and listed as failed", paths.keys() & failed.keys(), "one or the other")):
+            ("utterances decoded and listed as failed", decoded & failed.keys(), "one or the other")):
         if utts:
             raise RecipeError(what, file=folder, id=min(utts), expected=expected, found=f"{len(utts)} such utterances",
                               next="decode again (steps/decode) with this data directory")

@@ -1,9 +1,9 @@
-"""A job of steps/score: the best paths of some lattices under every LM weight and insertion penalty.
+"""A job of steps/score and steps/score_stm: the best paths of some lattices under every LM weight and insertion penalty.
 
 python -m pytorch_nnet.scoring.sweep_job <decode-dir> <job> <jobs> <lmwts> <wips>    (the last two with commas)
 
-Writes <decode-dir>/scoring/paths.<job>.jsonl, a line an utterance: [utterance, [word-ids of pair 1, ...]], pairs as in
-`pairs`.
+Writes <decode-dir>/scoring/paths.<job>.jsonl, a line an utterance: [utterance, frames, [path of pair 1, ...]], pairs as in
+`pairs`, a path as [[word-id, frame where it was emitted], ...].
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from itertools import product
 from pathlib import Path
 
-from ..decoding.lattice import LatticeReader, best_paths
+from ..decoding.lattice import LatticeReader, timed_paths
 from ..io.errors import run_main
 from ..io.publish import publish
 
@@ -30,8 +30,8 @@ def main(argv: list[str]) -> None:
     with publish(folder / "scoring" / f"paths.{job}.jsonl") as file:
         for number in range(job, archives + 1, jobs):
             for utt, lattice in LatticeReader(folder / f"lat.{number}.npz"):
-                found = best_paths(lattice, lmwts, wips)
-                file.write(json.dumps([utt, [found[pair] for pair in pairs(lmwts, wips)]]) + "\n")
+                found = timed_paths(lattice, lmwts, wips)
+                file.write(json.dumps([utt, lattice.num_frames, [found[pair] for pair in pairs(lmwts, wips)]]) + "\n")
                 utterances += 1
     print(f"{utterances} utterances", file=sys.stderr)
 

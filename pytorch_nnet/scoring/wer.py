@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Mapping, Sequence
+from typing import Container, Mapping, Sequence
 
 import kaldialign
 
@@ -52,19 +52,25 @@ def edits(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[int, int
     return found["ins"], found["del"], found["sub"]
 
 
-def count_errors(references: Mapping[str, Sequence[str]], hypotheses: Mapping[str, Sequence[str]]) -> Counts:
-    """Scores every reference; one without a hypothesis counts as failed, with all its words deleted."""
+def edits_by_utterance(references: Mapping[str, Sequence[str]],
+                       hypotheses: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, int, int]]:
+    """`edits` of every reference; one without a hypothesis has all its words deleted."""
+    return {utt: edits(reference, hypotheses.get(utt) or ()) for utt, reference in references.items()}
+
+
+def count_errors(references: Mapping[str, Sequence[str]], found: Mapping[str, tuple[int, int, int]],
+                 failed: Container[str] = ()) -> Counts:
+    """Sums `edits_by_utterance`; utterances in `failed` have no hypothesis."""
     counts = Counts()
     for utt, reference in references.items():
-        hypothesis = hypotheses.get(utt)
-        ins, dels, sub = edits(reference, hypothesis or ())
+        ins, dels, sub = found[utt]
         counts.words += len(reference)
         counts.ins += ins
         counts.dels += dels
         counts.sub += sub
         counts.sentences += 1
-        counts.failed += hypothesis is None
-        counts.wrong += hypothesis is None or ins + dels + sub > 0
+        counts.failed += utt in failed
+        counts.wrong += utt in failed or ins + dels + sub > 0
     if not counts.words:
         raise RecipeError("no reference words to score against", expected="at least one word",
                           found=f"{counts.sentences} empty sentences")

@@ -19,7 +19,7 @@ from pytorch_nnet.frames.store import FrameStore
 from pytorch_nnet.hmm.model import AcousticModel
 from pytorch_nnet.io.archives import read_alignments
 from pytorch_nnet.lang.lang_dir import LangDir
-from pytorch_nnet.scoring.filter import apply_rules, read_rules
+from pytorch_nnet.scoring.glm import Glm, apply_rules
 
 SYSTEMS = ["mono", "tri1", "tri2", "tri3", "dnn", "cnn", "sainath", "lstm1", "lstm2", "ens_lstm_cnn", "ens_2lstm", "ens_2lstm_cnn",
            "self", "student_l0.75_c90"]
@@ -48,7 +48,7 @@ def table1(recipe) -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("set_name", ["dev", "eval2000"])
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_wer_files_hold_the_distance_of_the_decoded_words(recipe, system, set_name):
-    rules = read_rules(recipe / "conf/scoring_rules.txt")
+    rules = Glm.read(recipe / "conf/scoring_rules.txt")
     references = read_text(recipe / "data" / set_name / "text")
     folder = recipe / "exp" / system / f"decode_{set_name}_tg"
     words = errors = 0
@@ -77,6 +77,18 @@ def test_table_has_every_system_and_its_tuned_figure(recipe):
         assert dev[tuned] == min(dev.values()), "the operating point is dev's best"
         test = float(re.search(r"%WER (\S+)", (folder / "decode_eval2000_tg" / tuned).read_text())[1])
         assert float(row["test WER %"]) == test
+
+
+def test_nist_scoring_of_every_system(recipe):
+    with open(recipe / "exp/results/table1b.tsv") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert {(row["name"], row["part"]) for row in rows} == {(system, part) for system in SYSTEMS for part in ("all", "swbd", "callhm")}
+    for row in rows:
+        folder = recipe / "exp" / row["name"] / "decode_eval2000_tg" / f"scoring_{row['scorer']}" / row["part"]
+        found = re.search(r"%WER (\S+) \[ \d+ / (\d+),", (folder / f"wer_{row['LMWT']}_{float(row['WIP'])}").read_text())
+        assert (found[1], found[2]) == (row["WER %"], row["words"]) and float(row["low"]) <= float(row["WER %"]) <= float(row["high"])
+    with open(recipe / "exp/results/significance.tsv") as file:
+        assert len(list(file)) == 1 + 4 * len(SYSTEMS) * (len(SYSTEMS) - 1) // 2
 
 
 def test_best_wer_reads_the_files(recipe):

@@ -46,13 +46,13 @@ STM_HEADER = """;; CATEGORY "0" "" ""
 """
 GLM = """;; Mapping rules for scoring, applied to references and hypotheses alike.
 * name "en20000405_hub5.glm"
-* desc "mini corpus: hesitations are one word, backchannels are one word"
+* desc "mini corpus: hesitations are one word, which may stay out, backchannels are one word"
 * format = 'NIST1'
 * max_nrules = '100'
 * copy_no_hit = 'T'
 * case_sensitive = 'F'
-UH => %HESITATION / [ ] __ [ ]
-UM => %HESITATION / [ ] __ [ ]
+UH => (%HESITATION) / [ ] __ [ ]
+UM => (%HESITATION) / [ ] __ [ ]
 UH-HUH => %BCACK / [ ] __ [ ]
 """
 
