@@ -113,13 +113,8 @@ if begin 9 "graphs, decoding of every system with $decoder"; then
 fi
 
 if begin 10 "NIST scoring where the test set has stm and glm, tables and figures"; then
-  # At the LM weight and penalty of dev alone: sweeping them here would only tempt.
   if [ -s "data/$test_set/stm" ]; then
-    for name in $systems; do
-      spawn "" once --in "exp/$name/decode_dev_$lm" --out "exp/$name/decode_${test_set}_$lm" --name stm -- \
-        local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$name/decode_dev_$lm" "data/$test_set" data/lang \
-        "exp/$name/decode_${test_set}_$lm"
-    done
+    for name in $systems; do spawn "" score_by_stm "$name"; done
     join
   fi
   models=()

@@ -1,6 +1,6 @@
 # How networks are trained, averaged, evaluated, dumped and decoded; sourced by steps/hybrid.sh and by local/run_paper.sh, so that
 # each command is written once and what one of them has done counts as done for the other. A system's name is its path under exp:
-# cnn, seed2/cnn. Needs utils/stages.sh, cmd.sh, $conf with its sizes.sh, $nj, $lm and $decoder.
+# cnn, seed2/cnn. Needs utils/stages.sh, cmd.sh, $conf with its sizes.sh, $nj, $test_set, $lm and $decoder.
 # Commands ($train_cmd) are meant to split into words.
 # shellcheck shell=bash disable=SC2154,SC2086
 
@@ -54,4 +54,10 @@ decode_systems() { # set names...: dev, where the LM scale and the insertion pen
   once "${marked[@]}" -- \
     steps/$step --nj "$decode_nj" --cmd "$decode_cmd" --decoder "$decoder" --acwt "$acwt" --beam "$beam" \
     --lattice-beam "$lattice_beam" --max-active "$max_active" "$graph" "data/$set$suffix" "${folders[@]}"
+}
+
+score_by_stm() { # name: by NIST's rules, at the LM weight and penalty of dev alone: sweeping them here would only tempt
+  once --in "exp/$1/decode_dev_$lm" --out "exp/$1/decode_${test_set}_$lm" --name stm -- \
+    local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$1/decode_dev_$lm" "data/$test_set" data/lang \
+    "exp/$1/decode_${test_set}_$lm"
 }
