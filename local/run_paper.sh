@@ -166,24 +166,25 @@ average_all() {
   local seed next name gamma
   for seed in $others; do
     name=${folder[$seed]}
-    average "${name}ens_lstm_cnn" "" "${name}lstm1" "${name}cnn"
-    average "${name}ens_2lstm" "" "${name}lstm1" "${name}lstm2"
-    average "${name}ens_2lstm_cnn" "" "${name}lstm1" "${name}lstm2" "${name}cnn"
+    spawn "" average "${name}ens_lstm_cnn" "" "${name}lstm1" "${name}cnn"
+    spawn "" average "${name}ens_2lstm" "" "${name}lstm1" "${name}lstm2"
+    spawn "" average "${name}ens_2lstm_cnn" "" "${name}lstm1" "${name}lstm2" "${name}cnn"
   done
   if [ -n "$second" ]; then
-    average ens_2cnn "" cnn "${folder[$second]}cnn"
-    average ens_3lstm "" lstm1 lstm2 "${folder[$second]}lstm1"
+    spawn "" average ens_2cnn "" cnn "${folder[$second]}cnn"
+    spawn "" average ens_3lstm "" lstm1 lstm2 "${folder[$second]}lstm1"
   fi
   if [ -n "$third" ]; then
-    average ens_3cnn "" cnn "${folder[$second]}cnn" "${folder[$third]}cnn"
+    spawn "" average ens_3cnn "" cnn "${folder[$second]}cnn" "${folder[$third]}cnn"
     for seed in $others; do
       next=$(next_seed "$seed")
-      average "${folder[$seed]}ens_2cnn" "" "${folder[$seed]}cnn" "${folder[$next]}cnn"
+      spawn "" average "${folder[$seed]}ens_2cnn" "" "${folder[$seed]}cnn" "${folder[$next]}cnn"
     done
   fi
   for name in "${!pair[@]}"; do for gamma in $between; do
-    average "gamma/${name}_$gamma" "$gamma,$(awk -v gamma="$gamma" 'BEGIN { printf "%.10g", 1 - gamma }')" ${pair[$name]}
+    spawn "" average "gamma/${name}_$gamma" "$gamma,$(awk -v gamma="$gamma" 'BEGIN { printf "%.10g", 1 - gamma }')" ${pair[$name]}
   done; done
+  join
 }
 next_seed() { # of a seed in the list; the first is the last one's
   local list=" $seeds $base "
