@@ -18,7 +18,7 @@ from .paper_results import METRICS, Gap, Results, told
 from .report import TABLE2, commit, machine, markdown, number, size, table2, write_tsv
 from .results import Coverage, count_parameters, gather_coverage, read_json, read_timing
 
-ROWS = {"sainath": "Sainath-style CNN", "cnn": "vision-style CNN", "lstm1": "BLSTM 1", "lstm2": "BLSTM 2", "ens_lstm_cnn": "LSTM + CNN",
+ROWS = {"sainath": "Sainath-style CNN", "cnn": "vision-style CNN", "lstm1": "smaller BLSTM", "lstm2": "bigger BLSTM", "ens_lstm_cnn": "LSTM + CNN",
         "ens_2cnn": "2 CNNs", "ens_3cnn": "3 CNNs", "ens_2lstm": "2 LSTMs, the teacher", "ens_3lstm": "3 LSTMs",
         "ens_2lstm_cnn": "2 LSTMs + CNN", "student_l0.75_c90": "LSTM -> CNN blending, lambda 0.75, C = 90",
         "self": "CNN -> CNN self-teaching, lambda 0.5, C = 90"}
