@@ -105,15 +105,18 @@ for seed in $seeds $grid_seeds; do folder[$seed]=seed$seed/; done
 folder[$base]=
 
 # Students beside run.sh's: Table 1's with every seed, and the grid's. All have the same two LSTMs for a teacher, as in the paper.
-students() { # seeds lambdas Cs: their names
-  local seed lambda c
-  for seed in $1; do for c in $3; do for lambda in $2; do echo "${folder[$seed]}student_l${lambda}_c$c"; done; done; done
+students() { # seeds lambdas Cs: their names, without those that run.sh has put into its tables
+  local seed lambda c name
+  for seed in $1; do for c in $3; do for lambda in $2; do
+    name=${folder[$seed]}student_l${lambda}_c$c
+    grep -qs "\"$name\"" exp/results/.done || echo "$name"
+  done; done; done
 }
 train_students() { # seeds lambdas Cs
   local seed lambda c name
   for seed in $1; do for c in $3; do for lambda in $2; do
     name=$(students "$seed" "$lambda" "$c")
-    spawn "exp/$name/log/train.log" train_student "$name" "$seed" "$lambda" "$c"
+    if [ -n "$name" ]; then spawn "exp/$name/log/train.log" train_student "$name" "$seed" "$lambda" "$c"; fi
   done; done; done
 }
 
@@ -247,7 +250,7 @@ if begin 5 "analyses, tables and figures"; then
       if [ -d "$path" ]; then made+=(--in "$path"); fi
     done
   done
-  for name in timing soft_ens_2lstm soft_cnn error_overlap posterior_mass frames_train frames_dev dnn_ali_dev; do
+  for name in results timing soft_ens_2lstm soft_cnn error_overlap posterior_mass frames_train frames_dev dnn_ali_dev; do
     if [ -d "exp/$name" ]; then made+=(--in "exp/$name"); fi
   done
   once "${made[@]}" --out exp/paper -- \
