@@ -6,7 +6,7 @@
 conf=conf/$preset
 # Numbers of Gaussians and leaves, acoustic scale, beams: what a corpus' size decides and no network's config holds.
 . "$conf/sizes.sh"
-gmms="mono tri1 tri2 tri3"
+. steps/systems.sh
 nets="cnn sainath lstm1 lstm2"
 
 if begin 2 "features: MFCC for the GMMs, 31-channel 10th-root filterbank for the networks"; then
@@ -48,51 +48,36 @@ if begin 4 "DNN, forced alignment by it, pdf labels, frame store"; then
   # The labels of every other network: the transcript aligned by the DNN, as in the paper.
   for set in train dev; do
     once --out "exp/dnn_ali_$set" -- \
-      steps/align_nnet --nj "$nj" --cmd "$train_cmd" "data/${set}_fbank" data/lang exp/dnn "exp/tri3_ali_$set" \
+      steps/align_nnet --nj "$nj" --cmd "$train_cmd" --device "$device" "data/${set}_fbank" data/lang exp/dnn "exp/tri3_ali_$set" \
       "exp/dnn_ali_$set"
     once --out "exp/dnn_ali_$set" --name compare -- \
       $train_cmd "exp/dnn_ali_$set/log/compare.log" utils/compare_alignments "exp/tri3_ali_$set" "exp/dnn_ali_$set"
     once --out "exp/frames_$set" -- \
       steps/make_frame_store "data/${set}_fbank" "exp/dnn_ali_$set" "exp/frames_$set"
   done
-  once --out exp/dnn --name eval -- steps/eval_nnet exp/frames_dev exp/dnn
+  once --out exp/dnn --name eval -- steps/eval_nnet --device "$device" exp/frames_dev exp/dnn
   end
 fi
 
-train_net() { # name config options...
-  local name=$1 config=$2
-  shift 2
-  once --out "exp/$name" -- \
-    $cuda_cmd "exp/$name/log/train.log" \
-    steps/train_nnet --config "$conf/$config.yaml" --seed "$seed" "$@" exp/frames_train exp/frames_dev "exp/$name"
-}
-
 if begin 5 "CNNs on hard labels: vision-style and Sainath-style"; then
-  for net in cnn sainath; do spawn "exp/$net/log/train.log" train_net "$net" "$net"; done
+  for net in cnn sainath; do spawn "exp/$net/log/train.log" train_net "$net" "$net" "$seed"; done
   join
   end
 fi
 
 if begin 6 "teachers: peephole BLSTMs"; then
-  for net in lstm1 lstm2; do spawn "exp/$net/log/train.log" train_net "$net" "$net"; done
+  for net in lstm1 lstm2; do spawn "exp/$net/log/train.log" train_net "$net" "$net" "$seed"; done
   join
   end
 fi
 
-dump() { # teacher jobs
-  once --out "exp/soft_$1" -- \
-    steps/dump_posteriors --nj "$2" --cmd "$train_cmd" --top-c 90 "exp/$1" exp/frames_train "exp/soft_$1"
-}
-
 # Averaged posteriors. The teacher is the two LSTMs; LSTM + CNN is what blending has to match at a fraction of the cost.
 ensembles="ens_lstm_cnn ens_2lstm ens_2lstm_cnn"
 if begin 7 "ensembles; top-C posteriors of the teachers"; then
-  once --out exp/ens_lstm_cnn -- steps/make_ensemble exp/ens_lstm_cnn exp/lstm1 exp/cnn
-  once --out exp/ens_2lstm -- steps/make_ensemble exp/ens_2lstm exp/lstm1 exp/lstm2
-  once --out exp/ens_2lstm_cnn -- steps/make_ensemble exp/ens_2lstm_cnn exp/lstm1 exp/lstm2 exp/cnn
-  evaluate=() folders=()
-  for name in $ensembles; do evaluate+=(--out "exp/$name") folders+=("exp/$name"); done
-  spawn "" once "${evaluate[@]}" --name eval -- steps/eval_nnet exp/frames_dev "${folders[@]}"
+  average ens_lstm_cnn "" lstm1 cnn
+  average ens_2lstm "" lstm1 lstm2
+  average ens_2lstm_cnn "" lstm1 lstm2 cnn
+  spawn exp/ens_lstm_cnn/log/eval.log evaluate $ensembles
   spawn "" dump cnn 1
   join
   dump ens_2lstm "$nj"
@@ -105,35 +90,19 @@ for c in $top_cs; do for lambda in $lambdas; do students+=" student_l${lambda}_c
 if begin 8 "students: CNNs taught by the LSTMs, and by a CNN of their own kind"; then
   for name in $students; do
     lambda=${name#student_l}
-    spawn "exp/$name/log/train.log" train_net "$name" student \
-      --soft-labels exp/soft_ens_2lstm --soft-weight "${lambda%_c*}" --top-c "${name##*_c}"
+    spawn "exp/$name/log/train.log" train_student "$name" "$seed" "${lambda%_c*}" "${name##*_c}"
   done
-  spawn exp/self/log/train.log train_net self self --soft-labels exp/soft_cnn --soft-weight 0.5 --top-c 90
+  spawn exp/self/log/train.log train_self self "$seed"
   join
   end
 fi
 
 systems="$gmms dnn $nets $ensembles self$students"
 
-decode_systems() { # set names...: dev, where the LM scale and the insertion penalty are tuned, or the test set
-  local set=$1 graph=exp/tri3/graph suffix=_fbank step=decode name marked=() folders=()
-  shift
-  if [[ " $gmms " = *" $1 "* ]]; then graph=exp/$1/graph suffix=; fi
-  if [ "$1" = tri3 ]; then step=decode_fmllr; fi
-  for name in "$@"; do
-    folders+=("exp/$name/decode_${set}_$lm")
-    marked+=(--in "exp/$name" --out "exp/$name/decode_${set}_$lm")
-  done
-  once "${marked[@]}" -- \
-    steps/$step --nj "$decode_nj" --cmd "$decode_cmd" --decoder "$decoder" --acwt "$acwt" --beam "$beam" \
-    --lattice-beam "$lattice_beam" --max-active "$max_active" "$graph" "data/$set$suffix" "${folders[@]}"
-}
-
 if begin 9 "graphs, decoding of every system with $decoder"; then
   for gmm in $gmms; do
     once --out "exp/$gmm/graph" -- steps/mkgraph data/lang "exp/$gmm" "exp/$gmm/graph"
   done
-  decode_nj=1  # as many decodings side by side as there are jobs
   # Together, as what ensembles share with their members is then computed once; first, as these take longest.
   for set in dev "$test_set"; do spawn "" decode_systems "$set" cnn lstm1 lstm2 $ensembles; done
   for name in $gmms dnn sainath self $students; do
@@ -144,13 +113,8 @@ if begin 9 "graphs, decoding of every system with $decoder"; then
 fi
 
 if begin 10 "NIST scoring where the test set has stm and glm, tables and figures"; then
-  # At the LM weight and penalty of dev alone: sweeping them here would only tempt.
   if has "data/$test_set/stm"; then
-    for name in $systems; do
-      spawn "" once --in "exp/$name/decode_dev_$lm" --out "exp/$name/decode_${test_set}_$lm" --name stm -- \
-        local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$name/decode_dev_$lm" "data/$test_set" data/lang \
-        "exp/$name/decode_${test_set}_$lm"
-    done
+    for name in $systems; do spawn "" score_by_stm "$name"; done
     join
   fi
   models=()

@@ -133,11 +133,13 @@ class Estimator:
                     return self.sets[name]
         return self.sets["train"]
 
-    def network(self, name):
-        """(seconds a frame, parameters) of a network."""
+    def network(self, name, cuda):
+        """Seconds a frame of a network. On a GPU a third of a training window's, as only the forward pass is left."""
         config = read_config(self.config(name))
-        operations, parameters = network_size(config, self.classes)
-        return self.rate(f"seconds.forward.{config['arch']}", operations), parameters
+        operations, _ = network_size(config, self.classes)
+        if cuda:
+            return self.rate(f"seconds.train.cuda.{config['arch']}", operations) / 3
+        return self.rate(f"seconds.forward.{config['arch']}", operations)
 
     def members(self, name):
         """The networks of an ensemble, as planned or as made; of any other system itself."""
@@ -147,10 +149,17 @@ class Estimator:
             self.ensembles[name] = [os.path.basename(line[2:]) for line in listed.splitlines() if line.startswith("- ")]
         return self.ensembles.get(name, [name])
 
-    def forward(self, names):
-        """Seconds a frame of all these systems together, what they share computed once; a GMM has no network."""
+    def forward(self, folders, frames, options):
+        """The Cost of evaluating all these systems on so many frames, what they share computed once; a GMM has no network.
+
+        On a GPU the time is fixed: jobs beside one another share it.
+        """
+        cuda = options.get("device") == "cuda"
+        names = [os.path.basename(folder) for folder in folders]
         members = sorted({member for name in names for member in self.members(name) if os.path.exists(self.config(member))})
-        return sum(self.network(member)[0] for member in members)
+        seconds = frames * sum(self.network(member, cuda) for member in members)
+        start = self.rate("seconds.start")
+        return Cost(0.0, start + seconds, cuda=bool(members)) if cuda else Cost(seconds, start)
 
     def config(self, name):
         return f"conf/{self.preset}/{'student' if name.startswith('student') else name}.yaml"
@@ -227,25 +236,27 @@ class Estimator:
             cuda = config.get("device") == "cuda"
             training = r(f"seconds.train.{'cuda' if cuda else 'cpu'}.{config['arch']}", operations)
             validated = config.get("valid_frames") or self.sets["dev"] * FRAMES
-            # A GPU validates at a third of a training window's cost, as only the forward pass is left.
-            forward = training / 3 if cuda else r(f"seconds.forward.{config['arch']}", operations)
-            seconds = epochs * (config["epoch_batches"] * config["batch"] * training + validated * forward)
+            seconds = epochs * (config["epoch_batches"] * config["batch"] * training + validated * self.network(name, cuda))
             return Cost(seconds, r("seconds.start"), cuda=cuda, gb=parameters * r("gb.parameter"),
                         memory=r("memory.train") + parameters * r("memory.parameter"))
         if step == "make_frame_store":
             return Cost(r("seconds.make_frame_store") * hours, r("seconds.start"), gb=r("gb.frame_store") * hours)
         if step == "align_nnet":
-            return Cost((self.forward([os.path.basename(rest[2])]) + r("seconds.align_nnet")) * frames, r("seconds.start"), gb=r("gb.alignment") * hours)
+            cost = self.forward([rest[2]], frames, options)
+            cost.seconds, cost.gb = cost.seconds + r("seconds.align_nnet") * frames, r("gb.alignment") * hours
+            return cost
         if step == "make_ensemble":
             self.ensembles[os.path.basename(rest[0])] = [os.path.basename(member) for member in rest[1:]]
             return Cost(r("seconds.start"))
         if step == "eval_nnet":
-            return Cost(self.forward([os.path.basename(folder) for folder in rest[1:]]) * frames, r("seconds.start"))
+            return self.forward(rest[1:], frames, options)
         if step == "time_nnets":
-            each = [self.forward([os.path.basename(folder)]) for folder in rest[2:]]
-            return Cost(sum(each) * r("seconds.time_nnets"), r("seconds.start"))
+            each = [self.forward([folder], r("seconds.time_nnets"), options) for folder in rest[2:]]
+            return Cost(sum(cost.seconds for cost in each), r("seconds.start"))
         if step == "dump_posteriors":
-            return Cost(self.forward([os.path.basename(rest[0])]) * frames, r("seconds.start"), gb=r("gb.soft") * hours)
+            cost = self.forward([rest[0]], frames, options)
+            cost.gb = r("gb.soft") * hours
+            return cost
         return None
 
     def decoding(self, step, options, rest, outs, hours):
@@ -253,11 +264,11 @@ class Estimator:
         if step == "mkgraph":
             return Cost(r("seconds.mkgraph", million), gb=r("gb.graph", million), memory=r("memory.graph", million))
         if step in ("decode", "decode_fmllr"):
-            systems = [out.split("/")[1] for out in outs]
             one = (r("seconds.search", float(options["max-active"])) + r("seconds.score")) * hours
-            seconds = one * len(systems) * (r("seconds.decode_fmllr") if step == "decode_fmllr" else 1)
-            seconds += self.forward(systems) * hours * FRAMES
-            return Cost(seconds, r("seconds.start"), gb=r("gb.decode") * hours * len(systems), memory=r("memory.graph", million))
+            cost = self.forward([os.path.dirname(out) for out in outs], hours * FRAMES, options)
+            cost.seconds += one * len(outs) * (r("seconds.decode_fmllr") if step == "decode_fmllr" else 1)
+            cost.gb, cost.memory, cost.cuda = r("gb.decode") * hours * len(outs), r("memory.graph", million), False
+            return cost
         if step == "score.sh":
             return Cost(r("seconds.score_stm"))
         if step == "compare_systems":

@@ -92,7 +92,7 @@ def main(argv):
     if missing:
         stage = int(os.environ.get("STAGE_NUMBER", "1") or 1)
         return fail(f"missing input\n  file:     {missing[0]}\n  expected: what an earlier stage makes\n  found:    nothing",
-                    f"./run.sh --stop-stage {stage - 1}, then this stage again")
+                    f"{os.environ.get('STAGE_SCRIPT', './run.sh')} --stop-stage {stage - 1}, then this stage again")
     now, whole = request.current()
     if not request.force and all(digest == whole for digest in request.recorded()):
         return 0

@@ -12,7 +12,8 @@
 # recipe, hands all of them to utils/plan.py.
 
 STAGE_STATE=$(mktemp -u "${TMPDIR:-/tmp}/stage.XXXXXX")
-export STAGE_STATE STAGE_NUMBER STAGE_TITLE
+STAGE_SCRIPT=$0  # named where once.py says what to run first
+export STAGE_STATE STAGE_SCRIPT STAGE_NUMBER STAGE_TITLE
 trap 'rm -f "$STAGE_STATE"' EXIT
 
 planned=() plan_spawned=0

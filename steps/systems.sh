@@ -1,0 +1,64 @@
+# How networks are trained, averaged, evaluated, dumped and decoded; sourced by steps/hybrid.sh and by local/run_paper.sh, so that
+# each command is written once and what one of them has done counts as done for the other. A system's name is its path under exp:
+# cnn, seed2/cnn. Needs utils/stages.sh, cmd.sh, $conf with its sizes.sh, $nj, $test_set, $lm and $decoder.
+# Commands ($train_cmd) are meant to split into words.
+# shellcheck shell=bash disable=SC2154,SC2086
+
+gmms="mono tri1 tri2 tri3"
+device=${device:-cpu}  # where networks are evaluated; sizes.sh of a preset may say cuda
+decode_nj=1  # as many decodings side by side as there are jobs
+
+train_net() { # name config seed options...
+  local name=$1 config=$2 seed=$3
+  shift 3
+  once --out "exp/$name" -- \
+    $cuda_cmd "exp/$name/log/train.log" \
+    steps/train_nnet --config "$conf/$config.yaml" --seed "$seed" "$@" exp/frames_train exp/frames_dev "exp/$name"
+}
+
+train_student() { # name seed lambda C: a CNN taught by the two LSTMs
+  train_net "$1" student "$2" --soft-labels exp/soft_ens_2lstm --soft-weight "$3" --top-c "$4"
+}
+
+train_self() { # name seed: a CNN taught by a CNN of its own kind, lambda and C as in the paper
+  train_net "$1" self "$2" --soft-labels exp/soft_cnn --soft-weight 0.5 --top-c 90
+}
+
+average() { # name weights members...: an ensemble; weights as in 0.3,0.7, or '' for equal ones
+  local name=$1 weights=()
+  if [ -n "$2" ]; then weights=(--weights "$2"); fi
+  shift 2
+  once --out "exp/$name" -- steps/make_ensemble "${weights[@]}" "exp/$name" "${@/#/exp/}"
+}
+
+evaluate() { # ensembles...: FER on dev, in one pass in which what they share is computed once
+  local name outs=() folders=()
+  for name in "$@"; do outs+=(--out "exp/$name") folders+=("exp/$name"); done
+  once "${outs[@]}" --name eval -- \
+    $train_cmd "exp/$1/log/eval.log" steps/eval_nnet --device "$device" exp/frames_dev "${folders[@]}"
+}
+
+dump() { # teacher jobs
+  once --out "exp/soft_$1" -- \
+    steps/dump_posteriors --nj "$2" --cmd "$train_cmd" --device "$device" --top-c 90 "exp/$1" exp/frames_train "exp/soft_$1"
+}
+
+decode_systems() { # set names...: dev, where the LM scale and the insertion penalty are tuned, or the test set
+  local set=$1 graph=exp/tri3/graph suffix=_fbank step=decode name marked=() folders=()
+  shift
+  if [[ " $gmms " = *" $1 "* ]]; then graph=exp/$1/graph suffix=; fi
+  if [ "$1" = tri3 ]; then step=decode_fmllr; fi
+  for name in "$@"; do
+    folders+=("exp/$name/decode_${set}_$lm")
+    marked+=(--in "exp/$name" --out "exp/$name/decode_${set}_$lm")
+  done
+  once "${marked[@]}" -- \
+    steps/$step --nj "$decode_nj" --cmd "$decode_cmd" --decoder "$decoder" --device "$device" --acwt "$acwt" --beam "$beam" \
+    --lattice-beam "$lattice_beam" --max-active "$max_active" "$graph" "data/$set$suffix" "${folders[@]}"
+}
+
+score_by_stm() { # name: by NIST's rules, at the LM weight and penalty of dev alone: sweeping them here would only tempt
+  once --in "exp/$1/decode_dev_$lm" --out "exp/$1/decode_${test_set}_$lm" --name stm -- \
+    local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$1/decode_dev_$lm" "data/$test_set" data/lang \
+    "exp/$1/decode_${test_set}_$lm"
+}
