@@ -46,7 +46,7 @@ spawned=() spawned_logs=()
 spawn() { # log command...
   spawned_logs+=("$1")
   shift
-  while [ "$(jobs -rp | wc -l)" -ge "$nj" ]; do show_logs; sleep 0.5; done
+  while [ "$(jobs -rp | wc -l)" -ge "$nj" ]; do show_logs; sleep 0.1; done
   "$@" &
   spawned+=($!)
 }
