@@ -78,7 +78,7 @@ spawn() { # log command...
   if planning; then shift; plan_spawned=1; "$@"; plan_spawned=0; return; fi
   spawned_logs+=("$1")
   shift
-  while [ "$(jobs -rp | wc -l)" -ge "$nj" ]; do show_logs; sleep 0.5; done
+  while [ "$(jobs -rp | wc -l)" -ge "$nj" ]; do show_logs; sleep 0.1; done
   "$@" &
   spawned+=($!)
 }
