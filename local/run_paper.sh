@@ -108,18 +108,20 @@ for seed in $seeds $grid_seeds; do folder[$seed]=seed$seed/; done
 folder[$base]=
 
 # Students beside run.sh's: Table 1's with every seed, and the grid's. All have the same two LSTMs for a teacher, as in the paper.
-students() { # seeds lambdas Cs: their names, without those that run.sh has put into its tables
-  local seed lambda c name
-  for seed in $1; do for c in $3; do for lambda in $2; do
-    name=${folder[$seed]}student_l${lambda}_c$c
-    grep -qs "\"$name\"" exp/results/.done || echo "$name"
-  done; done; done
+run_has() { grep -qs "\"$1\"" exp/results/.done; }  # name: a system in run.sh's own tables
+grid() { # seeds lambdas Cs: names
+  local seed lambda c
+  for seed in $1; do for c in $3; do for lambda in $2; do echo "${folder[$seed]}student_l${lambda}_c$c"; done; done; done
+}
+students() { # seeds lambdas Cs: names, without those of run.sh
+  local name
+  for name in $(grid "$@"); do run_has "$name" || echo "$name"; done
 }
 train_students() { # seeds lambdas Cs
   local seed lambda c name
   for seed in $1; do for c in $3; do for lambda in $2; do
-    name=$(students "$seed" "$lambda" "$c")
-    if [ -n "$name" ]; then spawn "exp/$name/log/train.log" train_student "$name" "$seed" "$lambda" "$c"; fi
+    name=$(grid "$seed" "$lambda" "$c")
+    run_has "$name" || spawn "exp/$name/log/train.log" train_student "$name" "$seed" "$lambda" "$c"
   done; done; done
 }
 
@@ -211,9 +213,13 @@ fi
 singly="$(students "$seeds" 0.75 90) $(students "$grid_seeds" "$lambdas" "$top_cs")"
 for seed in $others; do singly+=" $(of_seed "$seed" sainath self)"; done
 singly=$(printf '%s\n' $singly | sort -u)
-systems="$across $singly"  # all beside run.sh's
+systems="$across $singly"
 for seed in $others; do systems+=" $(of_seed "$seed" cnn lstm1 lstm2 $own)"; done
 for name in "${!pair[@]}"; do systems+=" $(swept "$name")"; done
+run_sh="cnn sainath lstm1 lstm2 self $own"  # what the tables have of run.sh
+for name in $(grid "$base" 0.75 90) $(grid "$grid_seeds" "$lambdas" "$top_cs"); do
+  if run_has "$name" && [[ " $run_sh " != *" $name "* ]]; then run_sh+=" $name"; fi
+done
 
 if begin 4 "decoding with $decoder"; then
   for set in dev "$test_set"; do
@@ -224,7 +230,8 @@ if begin 4 "decoding with $decoder"; then
   for name in $singly; do for set in dev "$test_set"; do spawn "" decode_systems "$set" "$name"; done; done
   join
   if [ -s "data/$test_set/stm" ]; then
-    for name in $systems; do spawn "" score_by_stm "$name"; done
+    # Those of run.sh too, if it has not: all are compared.
+    for name in $run_sh $systems; do spawn "" score_by_stm "$name"; done
     join
   fi
   end
@@ -233,7 +240,7 @@ fi
 analyse() { # folder-under-exp step arguments...
   local name=$1 step=$2
   shift 2
-  once --out "exp/$name" -- $train_cmd "exp/$name/log/$step.log" "steps/$step" "$@"
+  once --out "exp/$name" -- $train_cmd "exp/$name/log/$step.log" "steps/$step" --device "$device" "$@"
 }
 
 if begin 5 "analyses, tables and figures"; then
@@ -248,12 +255,12 @@ if begin 5 "analyses, tables and figures"; then
     analyse posterior_mass posterior_mass exp/frames_train exp/posterior_mass/mass.json exp/lstm1
   join
   made=(--in data/lang --in data/dev)
-  for name in $(of_seed "$base" cnn sainath lstm1 lstm2 $own self) $systems; do
+  for name in $run_sh $systems; do
     for path in "exp/$name" "exp/$name/decode_dev_$lm" "exp/$name/decode_${test_set}_$lm"; do
       if [ -d "$path" ]; then made+=(--in "$path"); fi
     done
   done
-  for name in results timing soft_ens_2lstm soft_cnn error_overlap posterior_mass frames_train frames_dev dnn_ali_dev; do
+  for name in timing soft_ens_2lstm soft_cnn error_overlap posterior_mass frames_train frames_dev dnn_ali_dev; do
     if [ -d "exp/$name" ]; then made+=(--in "exp/$name"); fi
   done
   once "${made[@]}" --out exp/paper -- \

@@ -344,6 +344,17 @@ def test_a_student_of_run_sh_is_not_trained_again(recipe):
     assert "student_l0.75_c90" not in " ".join(line for line in commands if "steps/decode" in line)
 
 
+def test_all_systems_are_scored_alike(recipe):
+    (recipe / "data/eval2000").mkdir()
+    (recipe / "data/eval2000/stm").write_text("x\n")
+    done, commands = run_paper(recipe, "--seeds", "1", "--lambdas", "1", "--top-cs", "90", "--gammas", "0 0.3 1", "--stage", "4", "--stop-stage", "4")
+    assert done.returncode == 0
+    decoded, scored = ({path.removesuffix("/decode_eval2000_tg") for path in made(commands, step) if path.endswith("decode_eval2000_tg")}
+                       for step in ("steps/decode ", "local/score.sh"))
+    assert "gamma/lstm_cnn_0.3" in decoded
+    assert scored == decoded | {"cnn", "sainath", "lstm1", "lstm2", "self", "ens_lstm_cnn", "ens_2lstm", "ens_2lstm_cnn"}
+
+
 def test_grid_with_every_seed(recipe):
     done, commands = run_paper(recipe, "--grid-seeds", "1 2", "--lambdas", "1", "--top-cs", "3", "--stage", "2", "--stop-stage", "2")
     assert done.returncode == 0 and made(commands, "train_nnet") == {"student_l1_c3", "seed2/student_l1_c3"}
