@@ -38,7 +38,7 @@ Options:
   --preset --test-set --lm   empty: what run.sh used
   --nj N                     jobs side by side [$nj]
   --decoder NAME             k2 or kaldi [$decoder]
-  --force true|false         redo what is up to date [$force]
+  --force                    redo what is up to date; run.sh's networks stay as they are
   --status                   list the commands as done, stale, begun or missing, and run nothing
   --config FILE              lines of name=value"
 
@@ -98,7 +98,6 @@ fi
 conf=conf/$preset
 . "$conf/sizes.sh"
 . steps/systems.sh
-
 
 set -- $seeds
 second=${2-} third=${3-}
