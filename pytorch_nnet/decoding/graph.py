@@ -59,6 +59,7 @@ def make_graph(lang_dir, model_dir, graph_dir, options: GraphOptions) -> None:
     hclg = builder.build(lexicon, grammar)
     with publish_folder(graph_dir) as folder:
         hclg.write(str(folder / "HCLG.fst"))
+        del hclg, lexicon, grammar  # hundreds of megabytes
         complete(folder, model, lang.path("words.txt"), lang.path("phones.txt"), builder.sizes)
 
 
@@ -163,6 +164,7 @@ class GraphBuilder:
         clg, contexts = kaldifst.compose_context(self.disambig, self.tree.context_width, self.tree.central_position, lg)
         kaldifst.arcsort(clg, "ilabel")
         self.note("CLG", clg)
+        del lg  # every transducer takes hundreds of megabytes
 
         config = khg.HTransducerConfig(transition_scale=self.transition_scale)
         h, disambig_ids = khg.get_h_transducer(contexts, self.tree, self.transitions, config)
@@ -170,6 +172,7 @@ class GraphBuilder:
         self.note("H", h)
         hclg = kaldifst.StdVectorFst(kaldifst.compose(h, clg))
         self.note("H o CLG", hclg)
+        del h, clg
         self.determinize("HCLGa", hclg)
         hclg = erase_input_labels(hclg, disambig_ids)
         self.minimize("HCLGa", hclg)

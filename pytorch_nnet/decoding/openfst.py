@@ -12,6 +12,7 @@ An arc is int32 ilabel, int32 olabel, float32 cost, int32 next.
 from __future__ import annotations
 
 import struct
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,7 +128,7 @@ def parse_const(content: bytes, at: int, header: Header) -> FstArrays:
 
 def parse_vector(content: bytes, at: int, header: Header) -> FstArrays:
     states = header.states
-    final, counts, starts = [], [], []
+    final, counts, starts = array("f"), array("q"), array("q")  # a graph has millions of states: no Python numbers
     # The number of states is -1 when the writer could not seek; then they end with the file.
     while len(final) < states or (states < 0 and at < len(content)):
         cost, n = STATE.unpack_from(content, at)
@@ -138,15 +139,18 @@ def parse_vector(content: bytes, at: int, header: Header) -> FstArrays:
         counts.append(n)
         starts.append(at)
         at += n * ARC.itemsize
-    # Every field is a multiple of four bytes after the header, so arcs are gathered as rows of four words.
+    # Every field is a multiple of four bytes after the header, so an arc's fields are gathered as words of four bytes.
     base = starts[0] - STATE.size if starts else 0
     words = np.frombuffer(content, "<i4", offset=base, count=(at - base) // 4)
-    counts = np.array(counts, dtype=np.int64)
-    src = np.repeat(np.arange(len(final), dtype=np.int32), counts)
-    first = (np.array(starts, dtype=np.int64) - base) // 4
-    rows = np.repeat(first - 4 * (np.cumsum(counts) - counts), counts) + 4 * np.arange(len(src))
-    arcs = words[rows[:, None] + np.arange(4)].view(ARC)[:, 0] if len(src) else np.zeros(0, ARC)
-    return FstArrays(-1, src, arcs, np.array(final, dtype=np.float32), header)
+    arcs_of = np.frombuffer(counts, np.int64)
+    src = np.repeat(np.arange(len(final), dtype=np.int32), arcs_of)
+    first = (np.frombuffer(starts, np.int64) - base) // 4
+    place = np.repeat(first - 4 * (np.cumsum(arcs_of) - arcs_of), arcs_of) + 4 * np.arange(len(src))
+    arcs = np.empty(len(src), ARC)
+    for field in ARC.names:
+        arcs[field] = words[place].view(ARC[field])
+        place += 1
+    return FstArrays(-1, src, arcs, np.array(final, np.float32), header)
 
 
 def write_fst(path, fst: FstArrays, header: Header | None = None) -> None:
