@@ -182,12 +182,16 @@ def remove_epsilons(arcs: Arcs, start: int, sequences: WordSequences) -> Arcs:
 
 def reachable(src: np.ndarray, dst: np.ndarray, root: int, size: int) -> np.ndarray:
     """Which of `size` states can be reached from `root` along (src, dst)."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import breadth_first_order
-
-    matrix = coo_array((np.ones(len(src), np.int8), (src, dst)), shape=(size, size)).tocsr()
+    order = np.argsort(src)
+    offsets, targets = np.append(0, np.cumsum(np.bincount(src, minlength=size))), dst[order]
     seen = np.zeros(size, bool)
-    seen[breadth_first_order(matrix, root, return_predecessors=False)] = True
+    seen[root] = True
+    frontier = np.array([root])
+    while len(frontier):
+        _, rows = expand(offsets[frontier + 1] - offsets[frontier], offsets[frontier])
+        fresh = targets[rows]
+        frontier = np.unique(fresh[~seen[fresh]])
+        seen[frontier] = True
     return seen
 
 
