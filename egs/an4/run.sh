@@ -6,7 +6,7 @@ set -euo pipefail
 an4=                   # the corpus: a folder with etc/ and flac, .sph, .raw or .wav audio, as CMU releases it
 stage=0                # first stage to run
 stop_stage=10          # last stage to run
-nj=$(nproc)            # jobs side by side; results do not depend on it
+nj=$(env -u OMP_NUM_THREADS nproc)  # jobs side by side; results do not depend on it (nproc itself obeys OMP_NUM_THREADS)
 preset=mini            # sizes: mini, or smoke (every stage in little time, nothing good)
 seed=1                 # of every network
 decoder=k2             # k2, or kaldi (LatticeFasterDecoder: needs no k2)

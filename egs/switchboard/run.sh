@@ -5,7 +5,7 @@ set -euo pipefail
 
 stage=0                # first stage to run
 stop_stage=10          # last stage to run
-nj=$(nproc)            # jobs side by side; results do not depend on it
+nj=$(env -u OMP_NUM_THREADS nproc)  # jobs side by side; results do not depend on it (nproc itself obeys OMP_NUM_THREADS)
 preset=                # sizes: smoke, mini or paper; empty: smoke or mini with the mini corpus, paper with LDC's
 mini_size=default      # mini corpus: smoke (minutes of speech) or default (an hour)
 swbd1=                 # LDC97S62, the audio; empty: the mini corpus
