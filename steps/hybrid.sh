@@ -9,16 +9,21 @@ conf=conf/$preset
 . steps/systems.sh
 nets="cnn sainath lstm1 lstm2"
 
+features() { # set
+  once --out "data/${1}_fbank" --name copy -- utils/copy_data_dir "data/$1" "data/${1}_fbank"
+  once --out "data/$1" --name mfcc -- \
+    steps/make_mfcc --nj "$nj" --cmd "$train_cmd" --config conf/mfcc.yaml "data/$1"
+  once --out "data/$1" --name cmvn -- steps/compute_cmvn_stats "data/$1"
+  once --out "data/${1}_fbank" --name fbank -- \
+    steps/make_fbank --nj "$nj" --cmd "$train_cmd" --config conf/fbank.yaml "data/${1}_fbank"
+  once --out "data/${1}_fbank" --name cmvn -- steps/compute_cmvn_stats "data/${1}_fbank"
+}
+
 if begin 2 "features: MFCC for the GMMs, 31-channel 10th-root filterbank for the networks"; then
-  for set in train dev "$test_set"; do
-    once --out "data/${set}_fbank" --name copy -- utils/copy_data_dir "data/$set" "data/${set}_fbank"
-    once --out "data/$set" --name mfcc -- \
-      steps/make_mfcc --nj "$nj" --cmd "$train_cmd" --config conf/mfcc.yaml "data/$set"
-    once --out "data/$set" --name cmvn -- steps/compute_cmvn_stats "data/$set"
-    once --out "data/${set}_fbank" --name fbank -- \
-      steps/make_fbank --nj "$nj" --cmd "$train_cmd" --config conf/fbank.yaml "data/${set}_fbank"
-    once --out "data/${set}_fbank" --name cmvn -- steps/compute_cmvn_stats "data/${set}_fbank"
-  done
+  # Small sets beside one another, as each step takes seconds to start; the large one alone, as its jobs fill the cores.
+  features train
+  for set in dev "$test_set"; do spawn "" features "$set"; done
+  join
   end
 fi
 
