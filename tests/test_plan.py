@@ -156,7 +156,7 @@ def test_estimates_of_the_mini_corpus_are_near_what_it_took(run, recipe):
     seconds = {"s": 1, "min": 60, "h": 3600}
     planned = {int(number): float(value) * seconds[unit]
                for number, value, unit in re.findall(r"^stage (\d+):.*: ([\d.]+) (s|min|h), disk", done.stdout, re.MULTILINE)}
-    for stage, took in {2: 23, 3: 139, 4: 66, 5: 114, 6: 205, 7: 140, 8: 127, 9: 273}.items():
+    for stage, took in {2: 21, 3: 139, 4: 66, 5: 114, 6: 205, 7: 140, 8: 127, 9: 273}.items():
         assert took / 1.5 < planned[stage] < took * 1.5, stage
 
 

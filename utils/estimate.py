@@ -205,7 +205,7 @@ class Estimator:
         if step in ("copy_data_dir", "compare_alignments", "compute_cmvn_stats"):
             return Cost(r("seconds.cmvn") * hours, r("seconds.small"))
         if step in ("make_mfcc", "make_fbank"):
-            return Cost(r(f"seconds.{step}") * hours, r("seconds.start"), gb=r(f"gb.{step[5:]}") * hours)
+            return Cost(r(f"seconds.{step}") * hours, r("seconds.start_features"), gb=r(f"gb.{step[5:]}") * hours)
         return None
 
     def hmm(self, step, options, rest, outs, hours):
