@@ -209,6 +209,14 @@ def test_damaged_directories_are_refused(tmp_path):
         load_model(tmp_path / "net")
 
 
+def test_devices_that_are_not_there_are_refused(tmp_path):
+    tiny_network(tmp_path)
+    for device in ("gpu", "cpu:x"):
+        with pytest.raises(RecipeError, match="device") as error:
+            load_model(tmp_path / "net", device)
+        assert error.value.found == device
+
+
 def test_features_of_the_wrong_width_are_refused(tmp_path):
     with pytest.raises(RecipeError, match="wrong shape"):
         tiny_network(tmp_path).posteriors(np.zeros((5, 13), np.float32))

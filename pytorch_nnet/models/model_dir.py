@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -76,6 +77,8 @@ class Network:
 
 def usable_device(name: str) -> torch.device:
     """Raises RecipeError if torch cannot compute there."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise RecipeError("bad value for an option", id="device", expected="cpu, cuda or cuda:<number>", found=name)
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise RecipeError("no GPU that torch can use", id="device", expected="cuda", found="none",
                           next="--device cpu; at the paper's sizes that takes weeks, --preset mini minutes")

@@ -1,4 +1,4 @@
-"""Matrix products in float32 on the CPU by oneDNN, which torch itself uses only for convolutions.
+"""Matrix products in float32 on the CPU by oneDNN, which torch keeps for convolutions and nn.LSTM.
 
 torch hands plain products to MKL, which on AMD's processors stays at half of what oneDNN reaches (benchmarks/training.py). The results
 differ by rounding alone. Small matrices stay with torch, whose calls cost less.
