@@ -4,7 +4,7 @@ set -euo pipefail
 
 fast=false   # leave out the smoke run
 help_message="Usage: tests/run.sh [--fast true]
- e.g.: tests/run.sh --fast true     # unit tests alone, about a minute"
+ e.g.: tests/run.sh --fast true     # unit tests alone, about two minutes"
 
 cd "$(dirname "$0")/.."
 . utils/parse_options.sh

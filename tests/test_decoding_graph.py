@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reference_search import graph_rows, k2_graph_rows, viterbi
 
 from pytorch_nnet.decoding.graph import GraphBuilder, check_phones
-from pytorch_nnet.decoding.k2_graph import K2Graph
+from pytorch_nnet.decoding.k2_graph import Arcs, K2Graph
 from pytorch_nnet.decoding.openfst import ARC, FstArrays, read_fst, write_fst
 from pytorch_nnet.io.errors import RecipeError
 
@@ -245,3 +245,20 @@ def test_lang_and_model_with_different_phones_are_refused():
     with pytest.raises(RecipeError, match="different phones") as error:
         check_phones(lang, {1, 2}, "exp/mono")
     assert error.value.id == "B"
+
+
+def test_best_of_equal_arcs_in_the_order_k2_wants():
+    rng = np.random.default_rng(0)
+    src, dst, words = (rng.integers(low, 3, 400).astype(np.int32) for low in (0, 0, -1))
+    label = rng.integers(-1, 3, 400).astype(np.int32)
+    score = rng.integers(-4, 0, 400) / 2
+    found = Arcs(src, dst, label, words, score).best()
+    best = {}
+    for row in zip(src.tolist(), (label.astype(np.uint32)).tolist(), dst.tolist(), words.tolist(), score.tolist()):
+        best[row[:4]] = max(row[4], best.get(row[:4], row[4]))
+    expected = [(*key, best[key]) for key in sorted(best)]
+    assert len(expected) < 400
+    assert list(zip(found.src.tolist(), found.label.astype(np.uint32).tolist(), found.dst.tolist(), found.words.tolist(),
+                    found.score.tolist())) == expected
+    with pytest.raises(RecipeError, match="too large"):
+        Arcs(*(np.array([value]) for value in (2**31 - 2, 0, 9000, 0, 0.0))).best()

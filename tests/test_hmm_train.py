@@ -66,6 +66,7 @@ def test_alignments_find_the_true_boundaries(corpus, trained):
     for system in ("mono_ali", "tri1", "tri2", "tri3_ali"):
         errors = boundary_errors(trained / system, lang, truth)
         assert len(read_alignments(trained / system)) == len(truth)
+        assert read_alignments(trained / system, {min(truth)}).keys() == {min(truth)}
         assert (errors <= 3).mean() > 0.85, (system, np.bincount(errors))
 
 
