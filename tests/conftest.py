@@ -19,6 +19,11 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Bytes are not spelt out in a test's name: gzip writes the time into them, and parallel workers must agree on names."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture
 def run(tmp_path):
     """Runs a command of the repository in tmp_path as a user would: run("steps/train_mono", ...) -> CompletedProcess."""
