@@ -8,6 +8,9 @@ conf=conf/$preset
 . "$conf/sizes.sh"
 . steps/systems.sh
 nets="cnn sainath lstm1 lstm2"
+# What the networks train on, under the name of train from stage 3 on: the training set, or copies of it at several speeds.
+network_train=train
+if [ -n "$speeds" ]; then network_train=train_sp; fi
 
 features() { # set
   once --out "data/${1}_fbank" --name copy -- utils/copy_data_dir "data/$1" "data/${1}_fbank"
@@ -22,6 +25,10 @@ features() { # set
 if begin 2 "features: MFCC for the GMMs, 31-channel 10th-root filterbank for the networks"; then
   # Small sets beside one another, as each step takes seconds to start; the large one alone, as its jobs fill the cores.
   features train
+  if [ -n "$speeds" ]; then
+    once --out data/train_sp -- utils/perturb_data_dir_speed "$speeds" data/train data/train_sp
+    features train_sp
+  fi
   for set in dev "$test_set"; do spawn "" features "$set"; done
   join
   end
@@ -36,16 +43,15 @@ if begin 3 "GMM-HMM: monophones, triphones, LDA+MLLT, speaker-adaptive training"
   once --out exp/tri2 -- steps/train_lda_mllt "${gmm[@]}" $tri_opts $tri2_size data/train data/lang exp/tri1_ali exp/tri2
   once --out exp/tri2_ali -- steps/align_si "${gmm[@]}" data/train data/lang exp/tri2 exp/tri2_ali
   once --out exp/tri3 -- steps/train_sat "${gmm[@]}" $tri_opts $tri3_size data/train data/lang exp/tri2_ali exp/tri3
-  for set in train dev; do
-    once --out "exp/tri3_ali_$set" -- steps/align_fmllr "${gmm[@]}" "data/$set" data/lang exp/tri3 "exp/tri3_ali_$set"
-  done
+  once --out exp/tri3_ali_train -- steps/align_fmllr "${gmm[@]}" "data/$network_train" data/lang exp/tri3 exp/tri3_ali_train
+  once --out exp/tri3_ali_dev -- steps/align_fmllr "${gmm[@]}" data/dev data/lang exp/tri3 exp/tri3_ali_dev
   end
 fi
 
 if begin 4 "DNN, forced alignment by it, pdf labels, frame store"; then
+  declare -A data=([train]="data/${network_train}_fbank" [dev]=data/dev_fbank)
   for set in train dev; do
-    once --out "exp/frames_tri3_$set" -- \
-      steps/make_frame_store "data/${set}_fbank" "exp/tri3_ali_$set" "exp/frames_tri3_$set"
+    once --out "exp/frames_tri3_$set" -- steps/make_frame_store "${data[$set]}" "exp/tri3_ali_$set" "exp/frames_tri3_$set"
   done
   once --out exp/dnn -- \
     $cuda_cmd exp/dnn/log/train.log \
@@ -53,12 +59,11 @@ if begin 4 "DNN, forced alignment by it, pdf labels, frame store"; then
   # The labels of every other network: the transcript aligned by the DNN, as in the paper.
   for set in train dev; do
     once --out "exp/dnn_ali_$set" -- \
-      steps/align_nnet --nj "$nj" --cmd "$train_cmd" --device "$device" "data/${set}_fbank" data/lang exp/dnn "exp/tri3_ali_$set" \
+      steps/align_nnet --nj "$nj" --cmd "$train_cmd" --device "$device" "${data[$set]}" data/lang exp/dnn "exp/tri3_ali_$set" \
       "exp/dnn_ali_$set"
     once --out "exp/dnn_ali_$set" --name compare -- \
       $train_cmd "exp/dnn_ali_$set/log/compare.log" utils/compare_alignments "exp/tri3_ali_$set" "exp/dnn_ali_$set"
-    once --out "exp/frames_$set" -- \
-      steps/make_frame_store "data/${set}_fbank" "exp/dnn_ali_$set" "exp/frames_$set"
+    once --out "exp/frames_$set" -- steps/make_frame_store "${data[$set]}" "exp/dnn_ali_$set" "exp/frames_$set"
   done
   once --out exp/dnn --name eval -- steps/eval_nnet --device "$device" exp/frames_dev exp/dnn
   end

@@ -6,6 +6,7 @@
 
 gmms="mono tri1 tri2 tri3"
 device=${device:-cpu}  # where networks are evaluated; sizes.sh of a preset may say cuda
+speeds=${speeds:-}  # of copies of the training set, such as 0.9,1,1.1; '': the set as it is, as in the paper. sizes.sh may say
 decode_nj=1  # as many decodings side by side as there are jobs
 
 train_net() { # name config seed options...

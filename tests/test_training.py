@@ -2,12 +2,16 @@
 
 import json
 import math
+import os
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 import pytorch_nnet.training.trainer as trainer_module
@@ -20,6 +24,7 @@ from pytorch_nnet.training.dump import dump_posteriors
 from pytorch_nnet.training.evaluate import evaluate
 from pytorch_nnet.training.losses import SparseCrossEntropy, blended_loss
 from pytorch_nnet.training.options import TrainOptions
+from pytorch_nnet.training.processes import Processes
 from pytorch_nnet.training.schedules import Schedule
 from pytorch_nnet.training.sgd import Momentum
 from pytorch_nnet.training.trainer import Trainer
@@ -230,9 +235,52 @@ def test_evaluation_by_utterance_equals_validation_by_window(tmp_path, stores):
     assert result["fer"] == pytest.approx(fer) and result["cross_entropy"] == pytest.approx(loss, rel=1e-5)
 
 
-def test_divergence_stops_with_the_batch_saved(tmp_path, stores):
-    from safetensors.torch import load_file
+def test_two_processes_train_as_one(tmp_path, stores):
+    """torchrun's two CPU processes (gloo), each with half of every batch, against one process."""
+    options = ["--arch", "vision", "--channels", "2,2,2", "--hidden", "8", "--batch", "16", "--epoch-batches", "5", "--max-norm", "1",
+               "--rate", "0.1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
+    def train(folder, epochs, processes=1):
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)] if processes > 1 else []
+        done = subprocess.run([sys.executable, *launcher, str(ROOT / "steps/train_nnet"), *options, "--max-epochs", str(epochs), "train",
+                               "dev", folder], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        records = [json.loads(line) for line in (tmp_path / folder / "train.jsonl").read_text().splitlines()]
+        return done, [[record[key] for key in ("lr", "train_loss", "valid_loss", "valid_fer")] for record in records]
+
+    whole, alone = train("alone", 4)
+    done, both = train("both", 4, processes=2)
+    assert done.stdout.count("epoch 4:") == done.stderr.count(": FER") == whole.stderr.count(": FER") == 1, "one process speaks"
+    np.testing.assert_allclose(both, alone, rtol=1e-4)
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("alone", "both")]
+    torch.testing.assert_close(*weights, rtol=1e-3, atol=1e-5)
+    assert not list((tmp_path / "both").glob("bad_batch*"))
+
+
+def test_a_batch_is_shared_out_evenly():
+    shares = [Processes(rank, 4).share(12) for rank in range(4)]
+    assert [list(range(12))[share] for share in shares] == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
+    with pytest.raises(RecipeError, match="shared out"):
+        Processes(0, 4).share(10)
+    assert [list(range(7))[Processes(rank, 3).turns] for rank in range(3)] == [[0, 3, 6], [1, 4], [2, 5]]
+
+
+@pytest.mark.parametrize("arch, shape", [("dnn", dict(hidden=[8], splice=1)), ("vision", dict(channels=[4, 4, 4], hidden=[8])),
+                                         ("sainath", dict(channels=[4, 4], hidden=[8])), ("blstm", dict(hidden=[8, 8]))])
+def test_bfloat16_trains_every_network_like_float32(tmp_path, stores, arch, shape):
+    loss = {}
+    for precision in ("float32", "bfloat16"):
+        options = tiny_options(arch=arch, **shape, batch=32, epoch_batches=20, max_epochs=2, rate=0.02, precision=precision)
+        trainer = Trainer(options, *stores, tmp_path / precision)
+        trainer.run()
+        loss[precision] = trainer.records[-1]["train_loss"]
+        weights = load_file(tmp_path / precision / "model.safetensors")
+        assert {weight.dtype for weight in weights.values()} == {torch.float32}
+    assert loss["bfloat16"] == pytest.approx(loss["float32"], rel=0.05) and loss["bfloat16"] != loss["float32"]
+
+
+def test_divergence_stops_with_the_batch_saved(tmp_path, stores):
     with pytest.raises(RecipeError, match="diverged"):
         Trainer(tiny_options(arch="dnn", hidden=[8, 8], splice=0, rate=500.0, epoch_batches=200), *stores,
                 tmp_path / "net").run()

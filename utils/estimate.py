@@ -114,6 +114,7 @@ class Estimator:
             self.sets[name] = self.sets[name] if found is None else found
         self.leaves = {}  # of GMMs by folder, as planned
         self.ensembles = {}  # their members by name
+        self.copies = 1.0  # of the training set's hours at all speeds that the networks see
 
     def rate(self, name, at=0.0):
         rows = self.rates[name]
@@ -130,7 +131,8 @@ class Estimator:
             parts = word.replace("/", "_").split("_")
             for name in self.sets:
                 if word.startswith(("data/", "exp/")) and name in parts:
-                    return self.sets[name]
+                    perturbed = name == "train" and (parts[0] == "exp" or "sp" in parts)
+                    return self.sets[name] * (self.copies if perturbed else 1)
         return self.sets["train"]
 
     def network(self, name, cuda):
@@ -202,7 +204,9 @@ class Estimator:
             return Cost(r("seconds.interpolate_lm") * million, gb=r("gb.lm", 4) * million, memory=r("memory.interpolate") * million)
         if step == "format_lm":
             return Cost(r("seconds.lang") + r("seconds.format_lm") * million, gb=r("gb.lm", 3) * million, memory=r("memory.lm") * million)
-        if step in ("copy_data_dir", "compare_alignments", "compute_cmvn_stats"):
+        if step == "perturb_data_dir_speed":
+            self.copies = sum(1 / float(factor) for factor in rest[0].split(","))
+        if step in ("copy_data_dir", "perturb_data_dir_speed", "compare_alignments", "compute_cmvn_stats"):
             return Cost(r("seconds.cmvn") * hours, r("seconds.small"))
         if step in ("make_mfcc", "make_fbank"):
             return Cost(r(f"seconds.{step}") * hours, r("seconds.start_features"), gb=r(f"gb.{step[5:]}") * hours)

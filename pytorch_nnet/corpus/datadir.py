@@ -1,11 +1,12 @@
 """Kaldi data directories: read, check, write.
 
-data/<set>/: wav.scp, segments (optional), text, utt2spk, spk2utt, reco2file_and_channel, feats.scp, cmvn.scp,
-utt2num_frames; one 'key value...' line each, sorted in C order. Kaldi: egs/wsj/s5/utils/validate_data_dir.sh.
+data/<set>/: wav.scp, segments (optional), text, utt2spk, spk2utt, reco2file_and_channel, reco2speed (optional), feats.scp,
+cmvn.scp, utt2num_frames; one 'key value...' line each, sorted in C order. Kaldi: egs/wsj/s5/utils/validate_data_dir.sh.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ class DataDir:
     wav: dict[str, str] = field(default_factory=dict)  # recording -> path
     segments: dict[str, Segment] = field(default_factory=dict)
     channel: dict[str, tuple[str, str]] = field(default_factory=dict)  # recording -> (file, "A" or "B")
+    speed: dict[str, float] = field(default_factory=dict)  # recording -> played how many times as fast (corpus.speed)
     feats: dict[str, str] = field(default_factory=dict)  # -> archive.ark:offset
     cmvn: dict[str, str] = field(default_factory=dict)  # speaker -> archive.ark:offset
     num_frames: dict[str, int] = field(default_factory=dict)
@@ -88,6 +90,8 @@ class DataDir:
         for recording, value in table("reco2file_and_channel").items():
             name, channel = value.split()
             data.channel[recording] = (name, channel)
+        data.speed = {recording: read_speed(path / "reco2speed", recording, value)
+                      for recording, value in table("reco2speed").items()}
         data.check_agreement()
         return data
 
@@ -103,6 +107,10 @@ class DataDir:
                 raise RecipeError(f"utt2spk and {name} disagree", file=self.path / name, id=(missing or surplus)[0],
                                   expected=f"the {len(ids)} {'speakers' if ids is speakers else 'utterances'} of utt2spk",
                                   found=f"{len(missing)} missing, {len(surplus)} unknown", next=f"utils/fix_data_dir {self.path}")
+        if self.speed and self.wav and self.speed.keys() != self.wav.keys():
+            raise RecipeError("wav.scp and reco2speed disagree", file=self.path / "reco2speed",
+                              id=min(self.speed.keys() ^ self.wav.keys()), expected=f"the {len(self.wav)} recordings of wav.scp",
+                              found=f"{len(self.speed)} recordings", next=f"utils/fix_data_dir {self.path}")
         for utt, segment in self.segments.items():
             if self.wav and segment.recording not in self.wav:
                 raise RecipeError("segment of an unknown recording", file=self.path / "segments", id=utt,
@@ -120,12 +128,13 @@ class DataDir:
         def pick(table: Mapping) -> dict:
             return {key: value for key, value in table.items() if key in keep}
 
-        part = DataDir(Path(path or self.path), pick(self.utt2spk), pick(self.text), {}, pick(self.segments), {},
-                       pick(self.feats), {}, pick(self.num_frames))
+        part = DataDir(Path(path or self.path), pick(self.utt2spk), pick(self.text), segments=pick(self.segments),
+                       feats=pick(self.feats), num_frames=pick(self.num_frames))
         recordings = {s.recording for s in part.segments.values()} if self.segments else keep
         speakers = set(part.utt2spk.values())
         part.wav = {r: v for r, v in self.wav.items() if r in recordings}
         part.channel = {r: v for r, v in self.channel.items() if r in recordings}
+        part.speed = {r: v for r, v in self.speed.items() if r in recordings}
         part.cmvn = {s: v for s, v in self.cmvn.items() if s in speakers}
         return part
 
@@ -139,6 +148,7 @@ class DataDir:
             "wav.scp": self.wav,
             "segments": {utt: f"{s.recording} {s.start:.3f} {s.end:.3f}" for utt, s in self.segments.items()},
             "reco2file_and_channel": {r: " ".join(fc) for r, fc in self.channel.items()},
+            "reco2speed": {r: f"{factor:g}" for r, factor in self.speed.items()},
             "feats.scp": self.feats, "cmvn.scp": self.cmvn,
             "utt2num_frames": {utt: str(n) for utt, n in self.num_frames.items()},
         }
@@ -172,6 +182,18 @@ class DataDir:
             parts[job] += utts
             done += len(utts)
         return [self.subset(part) for part in parts]
+
+
+def read_speed(file, recording: str, value: str) -> float:
+    """Reads one factor of reco2speed."""
+    try:
+        factor = float(value)
+    except ValueError:
+        factor = math.nan
+    if not 0.5 <= factor <= 2:
+        raise RecipeError("not a speed", file=file, id=recording, expected="a factor from 0.5 to 2, such as 0.9", found=value,
+                          next="make the directory again: utils/perturb_data_dir_speed")
+    return factor
 
 
 def read_text(path) -> dict[str, list[str]]:

@@ -18,7 +18,7 @@ from .datadir import DataDir, write_table
 
 CUTS = "cuts.jsonl.gz"
 BY_UTTERANCE = ("text", "segments", "feats.scp", "utt2num_frames")
-BY_RECORDING = ("wav.scp", "reco2file_and_channel")
+BY_RECORDING = ("wav.scp", "reco2file_and_channel", "reco2speed")
 # Files beside the tables that belong to a test set's scoring.
 SCORING = ("stm", "glm")
 

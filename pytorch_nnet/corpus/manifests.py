@@ -58,15 +58,28 @@ def make_cuts(data: DataDir, placements: Iterable[Placement]) -> Iterable[MonoCu
 
 
 def make_recording(data: DataDir, place: Placement) -> Recording:
-    """The Lhotse recording of a placement's file, all channels."""
+    """The Lhotse recording of a placement's file, all channels; at another speed, one that Lhotse changes as it reads."""
     audio = place.audio
     shared = audio.channels > 1 and place.recording in data.channel
-    return Recording(
+    recording = Recording(
         id=data.channel[place.recording][0] if shared else place.recording,
         sources=[AudioSource(type="command" if is_command(audio.source) else "file",
                              channels=list(range(audio.channels)),
                              source=audio.source.rstrip().rstrip("|") if is_command(audio.source) else audio.source)],
         sampling_rate=audio.sampling_rate, num_samples=audio.samples, duration=audio.samples / audio.sampling_rate)
+    return recording if place.speed == 1 else recording.perturb_speed(place.speed, affix_id=False)
+
+
+def speed_of(cut: MonoCut) -> float:
+    """The factor of a recording's one transform. Raises RecipeError for any other: a data directory cannot say it."""
+    transforms = [t if isinstance(t, dict) else t.to_dict() for t in cut.recording.transforms or []]
+    if not transforms:
+        return 1.0
+    if [t["name"] for t in transforms] != ["Speed"]:
+        raise RecipeError("recording with a transform that a data directory cannot hold", id=cut.id,
+                          expected="none, or one change of speed", found=", ".join(t["name"] for t in transforms),
+                          next="save the transformed audio: cuts.save_audios(...)")
+    return float(transforms[0]["kwargs"]["factor"])
 
 
 def write_manifests(data: DataDir, folder, *, allow_pipes: bool = False) -> tuple[int, int]:
@@ -107,6 +120,7 @@ def from_lhotse(cuts: CutSet, path) -> DataDir:
         if supervision.text:
             data.text[supervision.id] = supervision.text.split()
         data.wav[recording] = f"{source.source.rstrip()} |" if source.type == "command" else str(source.source)
+        data.speed[recording] = speed_of(cut)
         if several or "side" in custom:
             data.channel[recording] = (custom.get("file", audio.id), side)
         start = cut.start + supervision.start
@@ -114,5 +128,7 @@ def from_lhotse(cuts: CutSet, path) -> DataDir:
     whole = all(utt == segment.recording for utt, segment in data.segments.items())
     if whole:
         data.segments = {}  # every recording is one utterance
+    if set(data.speed.values()) == {1.0}:
+        data.speed = {}
     data.check_agreement()
     return data.write()

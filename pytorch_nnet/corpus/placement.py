@@ -9,6 +9,7 @@ from ..io.archives import refuse_pipe
 from ..io.errors import RecipeError
 from .audio import AudioInfo, inspect_audio
 from .datadir import DataDir, Segment
+from .speed import samples_after
 
 # reco2file_and_channel names telephone sides A and B; NIST's tools write 1 and 2.
 SIDES = {"A": 0, "1": 0, "B": 1, "2": 1}
@@ -24,12 +25,13 @@ class Placement:
     channel: int  # row of the samples
     start: float  # seconds
     end: float  # seconds, not after the end of the audio
+    speed: float = 1.0  # the audio is played so many times as fast; the times and samples here are those after
 
     @property
     def samples(self) -> slice:
         """First and last sample, times rounded to the nearest one."""
         rate = self.audio.sampling_rate
-        return slice(round(self.start * rate), min(round(self.end * rate), self.audio.samples))
+        return slice(round(self.start * rate), min(round(self.end * rate), samples_after(self.audio.samples, self.speed)))
 
 
 def place_utterances(data: DataDir, *, sampling_rate: int | None = None, allow_pipes: bool = False,
@@ -61,7 +63,8 @@ def place_utterances(data: DataDir, *, sampling_rate: int | None = None, allow_p
         if source not in known:
             known[source] = inspect_audio(source, id=recording, sampling_rate=sampling_rate, allow_pipes=allow_pipes)
         audio = known[source]
-        end = audio.samples / audio.sampling_rate
+        speed = data.speed.get(recording, 1.0)
+        end = samples_after(audio.samples, speed) / audio.sampling_rate
         segment = segment or Segment(recording, 0.0, end)
         if segment.end > end + max_overshoot or segment.start >= end:
             raise RecipeError("segment beyond the end of the recording", file=data.path / "segments", id=utt,
@@ -71,7 +74,7 @@ def place_utterances(data: DataDir, *, sampling_rate: int | None = None, allow_p
         if segment.end > end:
             clipped.append(utt)
         placements.append(Placement(utt, recording, audio, channel_of(data, recording, audio), segment.start,
-                                    min(segment.end, end)))
+                                    min(segment.end, end), speed))
     if clipped:
         print(f"{len(clipped)} segments end up to {max_overshoot:g} s after their recording and are cut there, "
               f"the first is {clipped[0]}", file=sys.stderr)

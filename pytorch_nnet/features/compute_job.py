@@ -20,6 +20,7 @@ from ..corpus.audio import read_audio
 from ..corpus.datadir import DataDir
 from ..corpus.manifests import make_cuts
 from ..corpus.placement import MAX_OVERSHOOT, Placement, place_utterances
+from ..corpus.speed import change_speed
 from ..io.errors import RecipeError, require_file, run_main
 from ..io.options import option, parse
 from ..io.progress import Progress
@@ -63,17 +64,18 @@ def main(argv: list[str]) -> None:
 
 
 def read_placements(placements: list[Placement], allow_pipes: bool) -> Iterator[tuple[Placement, np.ndarray]]:
-    """Yields each placement with its samples (N,) in [-1, 1], reading every audio file once."""
-    files: dict[str, list[Placement]] = {}
+    """Yields each placement with its samples (N,) in [-1, 1], reading every audio file once for each speed."""
+    files: dict[tuple[str, float], list[Placement]] = {}
     for place in placements:
-        files.setdefault(place.audio.source, []).append(place)
-    for source, places in files.items():
+        files.setdefault((place.audio.source, place.speed), []).append(place)
+    for (source, speed), places in files.items():
         audio, _ = read_audio(source, id=places[0].recording, allow_pipes=allow_pipes)
         if audio.shape[1] != places[0].audio.samples:
             raise RecipeError("audio file is cut short", file=source, id=places[0].recording,
                               expected=f"{places[0].audio.samples} samples, says its header",
                               found=f"{audio.shape[1]} samples",
                               next="copy the file from the corpus again")
+        audio = change_speed(audio, speed, places[0].audio.sampling_rate)
         for place in places:
             yield place, audio[place.channel, place.samples]
 

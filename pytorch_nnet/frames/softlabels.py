@@ -77,7 +77,10 @@ class ShardWriter:
 
     def add(self, posteriors: Tensor) -> None:
         """Appends one utterance: posteriors (T, K)."""
-        counts, classes, probs = top_classes(posteriors, self.facts["max_classes"], self.facts["mass_cut"])
+        self.add_kept(*top_classes(posteriors, self.facts["max_classes"], self.facts["mass_cut"]))
+
+    def add_kept(self, counts: np.ndarray, classes: np.ndarray, probs: np.ndarray) -> None:
+        """Appends one utterance: what `top_classes` returns."""
         for array, values in zip(self.arrays, (counts, classes, probs, coverage(counts, probs)), strict=True):
             array.append(values)
 

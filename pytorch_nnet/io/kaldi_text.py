@@ -13,6 +13,7 @@ import numpy as np
 from .errors import RecipeError
 
 WORD = re.compile(r"\s*(\S+)")
+BLANKS = re.compile(r"[^\S\n]*")
 
 
 class TextReader:
@@ -36,6 +37,12 @@ class TextReader:
     @property
     def at_end(self) -> bool:
         return WORD.match(self.content, self.position) is None
+
+    @property
+    def at_line_end(self) -> bool:
+        """Whether nothing but white space is left of the line."""
+        rest = BLANKS.match(self.content, self.position).end()
+        return self.content[rest:rest + 1] in ("", "\n")
 
     def peek(self) -> str:
         """The next word, without moving."""

@@ -13,13 +13,13 @@ BAR_WIDTH = 30
 
 
 class Progress:
-    """Counts units of work on stderr.
+    """Counts units of work on stderr, unless `quiet`: one of several processes with the same work speaks for all.
 
     with Progress("align", total=frames, unit="frames") as progress: ... progress.add(n)
     """
 
-    def __init__(self, what: str, total: int | None = None, unit: str = "utterances"):
-        self.what, self.total, self.unit = what, total, unit
+    def __init__(self, what: str, total: int | None = None, unit: str = "utterances", quiet: bool = False):
+        self.what, self.total, self.unit, self.quiet = what, total, unit, quiet
         self.count, self.start = 0, time.monotonic()
         self.terminal = sys.stderr.isatty()
         self.shown = self.start if not self.terminal else 0.0
@@ -37,6 +37,8 @@ class Progress:
 
     def show(self, ended: bool = False) -> None:
         self.shown = time.monotonic()
+        if self.quiet:
+            return
         spent = max(self.shown - self.start, 1e-9)
         rate = self.count / spent
         text = f"{self.what}: {self.count}{f'/{self.total}' if self.total else ''} {self.unit}, {rate:.0f}/s"

@@ -33,7 +33,9 @@ class Linear(nn.Linear):
     """nn.Linear for (B, inputs) with the CPU's faster products."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) if x.is_cuda else Product.apply(x, self.weight, self.bias)
+        if x.is_cuda or torch.is_autocast_enabled("cpu"):  # autocast knows torch's own operations only
+            return super().forward(x)
+        return Product.apply(x, self.weight, self.bias)
 
 
 class Head(nn.Module):

@@ -14,7 +14,7 @@ class TrainOptions(Architecture):
     """Defaults are the paper's for its CNN (section 5.1); conf/*/*.yaml hold those of the other networks."""
 
     seed: int = option(0, "seed of the initial weights and of the sampling")
-    batch: int = option(256, "windows in a batch")
+    batch: int = option(256, "windows in a batch, over all processes")
     epoch_batches: int = option(2000, "batches in an epoch, that is between two validations")
     max_epochs: int = option(0, "stop after this many epochs; 0: only the schedule stops")
     valid_frames: int = option(0, "frames of the dev store to validate on, at equal distances; 0: all")
@@ -40,11 +40,14 @@ class TrainOptions(Architecture):
     init: str = option("", "start from the weights in this directory")
     threads: int = option(1, "threads of this process; several one-thread trainings side by side use cores better")
     device: str = option("cpu", "cpu or cuda")
+    precision: str = option("float32", "of products and convolutions: float32, or bfloat16 (autocast; weights stay float32)")
+    deterministic: bool = option(False, "the same bits in every run on one GPU, for some speed; a CPU gives them anyway")
     matmul_precision: str = option("highest", "highest, high (TF32 on a GPU) or medium: torch.set_float32_matmul_precision")
 
     def check(self) -> None:
         """Raises RecipeError for values that make no training."""
-        for name, allowed in (("criterion", ("loss", "fer")), ("matmul_precision", ("highest", "high", "medium"))):
+        for name, allowed in (("criterion", ("loss", "fer")), ("precision", ("float32", "bfloat16")),
+                              ("matmul_precision", ("highest", "high", "medium"))):
             if getattr(self, name) not in allowed:
                 raise RecipeError("bad value for an option", id=name, expected=" or ".join(allowed),
                                   found=getattr(self, name))
@@ -63,4 +66,4 @@ class TrainOptions(Architecture):
 
 
 # How and where a training runs, not what it is: not part of its identity. (Of the paths in it, the contents are.)
-HOW_NOT_WHAT = ("threads", "device", "soft_labels", "init")
+HOW_NOT_WHAT = ("threads", "device", "deterministic", "soft_labels", "init")

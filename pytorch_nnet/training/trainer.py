@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ..frames.sampler import Batch, FrameSampler, Windows
@@ -25,6 +26,7 @@ from .checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from .evaluate import evaluate, write_evaluation
 from .losses import blended_loss
 from .options import HOW_NOT_WHAT, TrainOptions
+from .processes import ALONE, Processes
 from .schedules import Schedule
 from .sgd import Momentum
 
@@ -35,18 +37,24 @@ VALID_BATCH = 512
 class Trainer:
     """Trains one network in `folder`, resuming from its checkpoint if that belongs to the same training.
 
+    Args:
+      processes: those that train together; all hold the same weights, the first one writes.
     Raises:
       RecipeError: stores that do not belong together; a loss or gradient that explodes (the batch is saved).
     """
 
-    def __init__(self, options: TrainOptions, train: FrameStore, dev: FrameStore, folder):
+    def __init__(self, options: TrainOptions, train: FrameStore, dev: FrameStore, folder, processes: Processes = ALONE):
         options.check()
+        self.processes = processes
         self.options, self.train, self.dev, self.folder = options, train, dev, Path(folder)
         self.shape = options.resolved()
         check_stores(train, dev)
         torch.set_num_threads(options.threads)
         torch.set_float32_matmul_precision(options.matmul_precision)
-        self.device = usable_device(options.device)
+        if options.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for equal sums; read when it starts
+        torch.use_deterministic_algorithms(options.deterministic)
+        self.device = usable_device(processes.device(options.device))
         self.soft = SoftLabelStore.open(options.soft_labels) if options.soft_labels else None
         if self.soft:
             self.soft.check_matches(train)
@@ -59,9 +67,10 @@ class Trainer:
         if options.init:
             load_weights(self.module, Path(options.init) / "model.safetensors")
         self.module.to(self.device)
+        self.network = processes.parallel(self.module)
         self.momentum = Momentum(self.module, options.momentum, options.nesterov)
-        self.sampler = FrameSampler(train, options.batch, options.seed)
-        self.dev_windows = Windows(dev)
+        self.sampler = FrameSampler(train, options.batch, options.seed, processes.share(options.batch), self.device)
+        self.dev_windows = Windows(dev, self.device)
         self.schedule = Schedule(options)
         self.records: list[dict[str, Any]] = []
         self.finished = False
@@ -75,14 +84,21 @@ class Trainer:
                 "soft_labels": self.soft.identity if self.soft else ""}
 
     def run(self) -> dict[str, float]:
-        """Trains to the schedule's end, publishes the best weights and returns their evaluation on the dev store."""
+        """Trains to the schedule's end, publishes the best weights and returns their evaluation on the dev store.
+
+        Processes but the first return nothing, as they need not wait for the evaluation.
+        """
         self.resume()
-        if not (self.finished and (self.folder / "eval.json").exists()):
+        published = self.finished and (self.folder / "eval.json").exists()
+        if not published:
             total = self.options.max_epochs * self.options.epoch_batches or None
-            with Progress(f"train {self.folder.name}", total, "batches") as progress:
+            with Progress(f"train {self.folder.name}", total, "batches", quiet=not self.processes.first) as progress:
                 progress.count = self.schedule.state.epoch * self.options.epoch_batches
                 while not self.finished:
                     self.epoch(progress)
+        if not self.processes.first:
+            return {}
+        if not published:
             self.publish()
         return json.loads((self.folder / "eval.json").read_text())
 
@@ -108,20 +124,20 @@ class Trainer:
             "epoch": self.schedule.state.epoch, "batches": batches, "frames": batches * self.options.batch, "lr": rate,
             "train_loss": total / batches, "valid_loss": loss, "valid_fer": fer,
             "seconds": round(time.monotonic() - start, 2), "event": decision.event})
-        self.write_log()
-        self.save()
-        print(f"epoch {self.schedule.state.epoch}: rate {rate:.3g}, train loss {total / batches:.4f}, "
-              f"valid loss {loss:.4f}, valid FER {100 * fer:.2f} % [{decision.event}]", flush=True)
+        if self.processes.first:
+            self.write_log()
+            self.save()
+            print(f"epoch {self.schedule.state.epoch}: rate {rate:.3g}, train loss {total / batches:.4f}, "
+                  f"valid loss {loss:.4f}, valid FER {100 * fer:.2f} % [{decision.event}]", flush=True)
 
     def learn(self, batch: Batch, rate: float, number: int) -> float:
         """One step of gradient descent; returns the batch's loss."""
         options = self.options
-        soft = self.soft.gather(batch.frames.numpy(), options.top_c) if self.soft else None
-        logits = self.module(batch.windows.to(self.device))
-        loss = blended_loss(logits, batch.labels.to(self.device), soft, options.soft_weight, options.renormalize)
+        soft = self.soft.gather(batch.frames.cpu().numpy(), options.top_c) if self.soft else None
+        loss = blended_loss(self.logits(self.network, batch), batch.labels.to(self.device), soft, options.soft_weight, options.renormalize)
         loss.backward()
         norm = self.momentum.clip(options.max_norm)
-        value = float(loss.detach())
+        value = self.processes.totals(float(loss.detach()), device=self.device)[0] / self.processes.count
         # Written so that NaN fails too.
         if not (value < EXPLODED * max(1.0, math.log(self.train.num_classes)) and math.isfinite(norm)):
             self.report_bad_batch(batch, {"epoch": self.schedule.state.epoch + 1, "batch": number, "lr": rate,
@@ -129,16 +145,22 @@ class Trainer:
         self.momentum.step(rate)
         return value
 
+    def logits(self, network: nn.Module, batch: Batch) -> Tensor:
+        """(B, K) float32; with --precision bfloat16 products and convolutions are computed in it, from float32 weights."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
+            return network(batch.windows.to(self.device)).float()
+
     @torch.inference_mode()
     def validate(self) -> tuple[float, float]:
         """Mean cross-entropy (nats) against the hard labels, and FER, on the dev store or its stated part."""
         self.module.eval()
         loss, errors, frames = 0.0, 0, 0
-        for batch in self.dev_windows.sweep(VALID_BATCH, self.options.valid_frames):
-            logits, labels = self.module(batch.windows.to(self.device)), batch.labels.to(self.device)
+        for batch in self.dev_windows.sweep(VALID_BATCH, self.options.valid_frames, self.processes.turns):
+            logits, labels = self.logits(self.module, batch), batch.labels.to(self.device)
             loss += float(cross_entropy(logits, labels, reduction="sum"))
             errors += int((logits.argmax(1) != labels).sum())
             frames += len(labels)
+        loss, errors, frames = self.processes.totals(loss, errors, frames, device=self.device)
         return loss / frames, errors / frames
 
     def keep_best(self) -> None:
@@ -169,9 +191,10 @@ class Trainer:
         self.sampler.restore(sampler)
         self.schedule.restore(state["schedule"])
         self.records, self.finished = state["records"], state["finished"]
-        self.write_log()
-        print(f"resuming after epoch {self.schedule.state.epoch}{', already finished' if self.finished else ''}",
-              flush=True)
+        if self.processes.first:
+            self.write_log()
+            print(f"resuming after epoch {self.schedule.state.epoch}{', already finished' if self.finished else ''}",
+                  flush=True)
 
     def write_log(self) -> None:
         """Publishes train.jsonl whole, so that an epoch repeated after a kill is not there twice."""
@@ -190,12 +213,12 @@ class Trainer:
         write_evaluation(self.folder / "eval.json", evaluate([load_network(self.folder, self.options.device)], self.dev)[0], self.dev)
 
     def report_bad_batch(self, batch: Batch, facts: dict[str, Any]) -> None:
-        """Saves the batch that broke the training and raises RecipeError."""
+        """Saves the batch, or this process's share of it, that broke the training and raises RecipeError."""
         from safetensors.torch import save_file
 
-        path = self.folder / "bad_batch.safetensors"
+        path = self.folder / ("bad_batch.safetensors" if self.processes.first else f"bad_batch.{self.processes.rank}.safetensors")
         with publish_path(path) as temporary:
-            save_file(dict(zip(Batch._fields, batch)), temporary, metadata={"facts": json.dumps(facts)})
+            save_file({name: value.cpu() for name, value in batch._asdict().items()}, temporary, metadata={"facts": json.dumps(facts)})
         raise RecipeError("training diverged", file=path, id=f"epoch {facts['epoch']} batch {facts['batch']}",
                           expected=f"a finite loss below {EXPLODED:.0f} log(classes) and a finite gradient",
                           found=f"loss {facts['loss']}, gradient norm {facts['gradient_norm']}",
