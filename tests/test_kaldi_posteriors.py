@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_training import CLASSES, make_store
+from test_training import CLASSES, dump_here, make_store
 
 from pytorch_nnet.frames.kaldi_posteriors import read_post, write_post
-from pytorch_nnet.frames.softlabels import SoftLabelStore, merge_shards
+from pytorch_nnet.frames.softlabels import SoftLabelStore
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.kaldi_posterior import Posterior, posterior_to_bytes, read_posteriors
-from pytorch_nnet.models import load_model
-from pytorch_nnet.training.dump import dump_shard
 from pytorch_nnet.training.options import TrainOptions
 from pytorch_nnet.training.trainer import Trainer
 
@@ -69,16 +67,14 @@ def world(tmp_path, monkeypatch):
     store = make_store(tmp_path / "train")
     options = TrainOptions(arch="dnn", hidden=[8], splice=1, batch=16, epoch_batches=5, max_epochs=1)
     Trainer(options, store, store, tmp_path / "net").run()
-    dump_shard(1, 1, "net", "train", "shards", 4, 0.99, "cpu")
-    teacher = {"name": "net", "sha256": load_model("net").sha256, "weight": 1.0}
-    return store, merge_shards(["shards/shard.1"], "soft", store, teachers=[teacher], max_classes=4, mass_cut=0.99)
+    return store, dump_here("net", store, "soft")
 
 
 @pytest.mark.parametrize("binary", ["true", "false"])
 def test_soft_labels_survive_the_way_to_kaldi_and_back(world, run, binary):
     store, soft = world
     for command in (("utils/soft_labels_to_post", "--nj", 2, "--binary", binary, "soft", "train", "post"),
-                    ("utils/post_to_soft_labels", "--top-c", 4, "post", "train", "back")):
+                    ("utils/post_to_soft_labels", "--top-c", CLASSES, "post", "train", "back")):
         done = run(*command)
         assert done.returncode == 0, done.stderr
     back = SoftLabelStore.open("back", check_hashes=True)

@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 import pytorch_nnet.training.trainer as trainer_module
-from pytorch_nnet.frames.softlabels import SoftLabelStore, SparseLabels
+from pytorch_nnet.frames.softlabels import SoftLabelStore, SparseLabels, merge_shards
 from pytorch_nnet.frames.store import DIM, write_frame_store
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.launcher import DEFAULT_CMD
 from pytorch_nnet.models import load_model
-from pytorch_nnet.training.dump import dump_posteriors
+from pytorch_nnet.training.dump import dump_posteriors, dump_shard
 from pytorch_nnet.training.evaluate import evaluate
 from pytorch_nnet.training.losses import SparseCrossEntropy, blended_loss
 from pytorch_nnet.training.options import TrainOptions
@@ -148,6 +148,14 @@ def make_store(path, seed=0, utts=6, label_map="tree", noise=0.3):
 @pytest.fixture
 def stores(tmp_path):
     return make_store(tmp_path / "train"), make_store(tmp_path / "dev", seed=1, utts=2)
+
+
+def dump_here(model, store, path):
+    """The soft labels of a model on a store, as dump_posteriors makes them, without starting a process."""
+    shards = Path(f"{path}.shards")
+    dump_shard(1, 1, model, store.path, shards, CLASSES, 0.99, "cpu")
+    teacher = {"name": Path(model).name, "sha256": load_model(model).sha256, "weight": 1.0}
+    return merge_shards([shards / "shard.1"], path, store, teachers=[teacher], max_classes=CLASSES, mass_cut=0.99)
 
 
 def tiny_options(**changes):

@@ -92,8 +92,12 @@ class FrameStore:
         return self.features[starts[:, None] + np.arange(WINDOW)].astype(np.float32)
 
     def label_counts(self) -> np.ndarray:
-        """(num_classes,) int64: how often each class is a label."""
-        return np.bincount(self.labels, minlength=self.num_classes)
+        """(num_classes,) int64: how often each class is a label. Raises RecipeError for a label that is no class."""
+        counts = np.bincount(self.labels, minlength=self.num_classes)
+        if len(counts) > self.num_classes:
+            raise RecipeError("label outside the classes", file=self.path / "labels.u16", expected=f"0 to {self.num_classes - 1}",
+                              found=len(counts) - 1, next=NEXT)
+        return counts
 
 
 def write_frame_store(path, utterances: Iterable[tuple[str, np.ndarray, np.ndarray]], *, num_classes: int,

@@ -49,6 +49,7 @@ class Trainer:
         self.options, self.train, self.dev, self.folder = options, train, dev, Path(folder)
         self.shape = options.resolved()
         check_stores(train, dev)
+        self.counts, _ = train.label_counts(), dev.label_counts()  # of dev only to see that its labels are classes
         torch.set_num_threads(options.threads)
         torch.set_float32_matmul_precision(options.matmul_precision)
         if options.deterministic:
@@ -205,7 +206,7 @@ class Trainer:
         """Writes the best weights as the model, and eval.json with its errors on the whole dev store."""
         self.module.load_state_dict(self.best["best_weights"])
         state = self.schedule.state
-        save_model(self.folder, self.module.cpu(), options=record(self.shape), counts=self.train.label_counts(), info={
+        save_model(self.folder, self.module.cpu(), options=record(self.shape), counts=self.counts, info={
             "num_classes": self.train.num_classes, "dim": self.train.dim, "cmvn": self.train.cmvn,
             "label_map": self.train.label_map,
             "best_epoch": state.best_epoch, "epochs": state.epoch, "batches": state.epoch * self.options.epoch_batches,
