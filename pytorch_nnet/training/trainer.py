@@ -70,7 +70,8 @@ class Trainer:
         self.module.to(self.device)
         self.network = processes.parallel(self.module)
         self.momentum = Momentum(self.module, options.momentum, options.nesterov)
-        self.sampler = FrameSampler(train, options.batch, options.seed, processes.share(options.batch), self.device)
+        self.sampler = FrameSampler(train, options.batch, options.seed, processes.share(options.batch), self.device,
+                                    (options.mask_channels, options.mask_frames))
         self.dev_windows = Windows(dev, self.device)
         self.schedule = Schedule(options)
         self.records: list[dict[str, Any]] = []
