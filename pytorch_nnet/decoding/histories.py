@@ -18,8 +18,7 @@ class Expanded:
     """A lattice whose states are split by history; paths are what they were, with their words, times and scores.
 
     Parallel arrays of arcs: src, dst; arc: number of the arc of the lattice; step: number of its word's step, 0 for a wordless
-    one; ending: number of the step of the sentence's end, 0 unless the arc leads to the end. Of states: frame; history (of the
-    end: 0). src < dst.
+    one; ending: number of the step of the sentence's end, 0 unless the arc leads to the end. Of states: frame. src < dst.
     """
 
     src: np.ndarray
@@ -28,7 +27,6 @@ class Expanded:
     step: np.ndarray
     ending: np.ndarray
     frame: np.ndarray
-    history: np.ndarray
 
     def rebuilt(self, lattice: Lattice, graph: np.ndarray) -> Lattice:
         """The expanded lattice, with the graph scores given."""
@@ -45,7 +43,7 @@ def expand(lattice: Lattice, step: Step, end_word: int | None = None) -> Expande
     end = len(lattice.states) - 1
     split: list[dict[int, int]] = [{} for _ in range(end + 1)]  # of each state: {history: number of the new state}
     split[0][0] = 0
-    states, histories = [0], [0]  # of the new states
+    states = [0]  # the old state of every new one
     sources, targets, arcs, steps, endings = [], [], [], [], []
     words, all_dst = lattice.arcs["word"].tolist(), lattice.arcs["dst"].tolist()
     # Arcs are sorted by dst, and src < dst: all histories of src are known when an arc comes, and new states are numbered in the
@@ -64,11 +62,10 @@ def expand(lattice: Lattice, step: Step, end_word: int | None = None) -> Expande
             if target is None:
                 target = known[history] = len(states)
                 states.append(dst)
-                histories.append(history)
             sources.append(source)
             targets.append(target)
             arcs.append(number)
             steps.append(taken)
             endings.append(ending)
     columns = (np.array(column, np.int32) for column in (sources, targets, arcs, steps, endings))
-    return Expanded(*columns, lattice.states["frame"][states], np.array(histories, np.int32))
+    return Expanded(*columns, lattice.states["frame"][states])
