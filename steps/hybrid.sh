@@ -119,23 +119,33 @@ if begin 9 "graphs, decoding of every system with $decoder"; then
     for set in dev "$test_set"; do spawn "" decode_systems "$set" "$name"; done
   done
   join
+  if [ -n "$rescore_lm" ]; then
+    for set in dev "$test_set"; do rescore_systems "$set" $systems; done
+  fi
   end
 fi
 
+tabulate() { # lm folder: tables, figures and tests between systems of what was decoded, or rescored, with one language model
+  local name decoded=()
+  for name in $systems; do decoded+=(--in "exp/$name/decode_dev_$1" --in "exp/$name/decode_${test_set}_$1"); done
+  once "${decoded[@]}" --out "$2" -- \
+    steps/make_tables --dev dev --test "$test_set" --lm "$1" --timing exp/timing --baseline cnn exp "$2" $systems
+  once "${decoded[@]}" --in "$2" --out "$2" --name significance -- \
+    steps/compare_systems --dev dev --test "$test_set" --lm "$1" exp "$2/significance.tsv" $systems
+}
+
 if begin 10 "NIST scoring where the test set has stm and glm, tables and figures"; then
   if has "data/$test_set/stm"; then
-    for name in $systems; do spawn "" score_by_stm "$name"; done
+    for name in $systems; do
+      for used in $lm $rescore_lm; do spawn "" score_by_stm "$name" "$used"; done
+    done
     join
   fi
   models=()
   for name in dnn $nets $ensembles self$students; do models+=("exp/$name"); done
   once --out exp/timing -- steps/time_nnets exp/timing/timing.json exp/frames_dev "${models[@]}"
-  decoded=()
-  for name in $systems; do decoded+=(--in "exp/$name/decode_dev_$lm" --in "exp/$name/decode_${test_set}_$lm"); done
-  once "${decoded[@]}" --out exp/results -- \
-    steps/make_tables --dev dev --test "$test_set" --lm "$lm" --timing exp/timing --baseline cnn exp exp/results $systems
-  once "${decoded[@]}" --in exp/results --out exp/results --name significance -- \
-    steps/compare_systems --dev dev --test "$test_set" --lm "$lm" exp exp/results/significance.tsv $systems
+  tabulate "$lm" exp/results
+  if [ -n "$rescore_lm" ]; then tabulate "$rescore_lm" "exp/results_$rescore_lm"; fi
   end exp/results/RESULTS.md
 fi
 

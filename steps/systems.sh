@@ -8,6 +8,7 @@ gmms="mono tri1 tri2 tri3"
 device=${device:-cpu}  # where networks are evaluated; sizes.sh of a preset may say cuda
 speeds=${speeds:-}  # of copies of the training set, such as 0.9,1,1.1; '': the set as it is, as in the paper. sizes.sh may say
 decode_nj=1  # as many decodings side by side as there are jobs
+rescore_lm=${rescore_lm:-}  # name of a larger language model, $rescore_arpa, for lattices that $lm_arpa made; '': none
 
 train_net() { # name config seed options...
   local name=$1 config=$2 seed=$3
@@ -58,8 +59,20 @@ decode_systems() { # set names...: dev, where the LM scale and the insertion pen
     --lattice-beam "$lattice_beam" --max-active "$max_active" "$graph" "data/$set$suffix" "${folders[@]}"
 }
 
-score_by_stm() { # name: by NIST's rules, at the LM weight and penalty of dev alone: sweeping them here would only tempt
-  once --in "exp/$1/decode_dev_$lm" --out "exp/$1/decode_${test_set}_$lm" --name stm -- \
-    local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$1/decode_dev_$lm" "data/$test_set" data/lang \
-    "exp/$1/decode_${test_set}_$lm"
+rescore_systems() { # set names...: their lattices with the larger model; few jobs, as each holds it in memory
+  local set=$1 name marked=() folders=()
+  shift
+  for name in "$@"; do
+    marked+=(--out "exp/$name/decode_${set}_$rescore_lm")
+    folders+=("exp/$name/decode_${set}_$lm" "exp/$name/decode_${set}_$rescore_lm")
+  done
+  once "${marked[@]}" -- \
+    steps/lmrescore --nj "$((nj < 4 ? nj : 4))" --cmd "$decode_cmd" "$lm_arpa" "$rescore_arpa" "data/$set" data/lang "${folders[@]}"
+}
+
+score_by_stm() { # name [lm]: by NIST's rules, at the LM weight and penalty of dev alone: sweeping them here would only tempt
+  local used=${2:-$lm}
+  once --in "exp/$1/decode_dev_$used" --out "exp/$1/decode_${test_set}_$used" --name stm -- \
+    local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$1/decode_dev_$used" "data/$test_set" data/lang \
+    "exp/$1/decode_${test_set}_$used"
 }

@@ -95,6 +95,10 @@ def test_further_releases_are_in_the_plan(run, recipe, tmp_path):
     done = run(folder / "run.sh", "--dry-run", "--rt03", tmp_path, "--fisher", f"{tmp_path} {tmp_path}")
     assert done.returncode == 0 and "not estimated]" not in done.stdout, done.stderr
     assert all(name in done.stdout for name in ("prepare_rt03", "prepare_fisher", "interpolate_lm", "score.sh"))
+    rescored = re.findall(r"lmrescore +(\S+) and (\d+) more", done.stdout)
+    assert rescored == [("exp/mono/decode_dev_fsh_fg", "13"), ("exp/mono/decode_eval2000_fsh_fg", "13")]
+    # To the 90 come two preparations, three models, two rescorings, 14 scores by stm, tables, and tests between systems.
+    assert "113 of 113 commands would run" in done.stdout and done.stdout.count("exp/results_fsh_fg") == 2
     assert "--fisher: no such" in run(folder / "run.sh", "--dry-run", "--fisher", "/none").stderr
 
 
@@ -148,6 +152,20 @@ def test_fisher_counts_by_its_own_size():
                    for text in ("data/train/text", "data/local/fisher/text"))
     both = estimator.cost(["steps/interpolate_lm", "data/dev/text", "a", "b", "x"], ["x"])
     assert both.seconds > fisher.seconds > 4 * own.seconds and fisher.memory > own.memory
+
+
+def test_rescoring_grows_with_the_model_and_the_lattices():
+    estimator = Estimator("ldc", "paper", 9000)
+
+    def cost(new, *systems):
+        dirs = [folder for name in systems for folder in (f"exp/{name}/decode_dev_tg", f"exp/{name}/decode_dev_fg")]
+        command = ["steps/lmrescore", "--nj", "2", "data/local/lm/3gram.arpa.gz", new, "data/dev", "data/lang", *dirs]
+        return estimator.cost(command, dirs[1::2])
+
+    mixed = "data/local/lm_mixed/4gram.arpa.gz"
+    small, large, two = cost("data/local/lm/4gram.arpa.gz", "cnn"), cost(mixed, "cnn"), cost(mixed, "cnn", "dnn")
+    assert large.fixed > 3 * small.fixed and large.memory > small.memory and large.jobs == 2
+    assert two.seconds == 2 * large.seconds and two.gb == 2 * large.gb and two.fixed == large.fixed
 
 
 def test_estimates_of_the_mini_corpus_are_near_what_it_took(run, recipe):

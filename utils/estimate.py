@@ -273,6 +273,10 @@ class Estimator:
             cost.seconds += one * len(outs) * (r("seconds.decode_fmllr") if step == "decode_fmllr" else 1)
             cost.gb, cost.memory, cost.cuda = r("gb.decode") * hours * len(outs), r("memory.graph", million), False
             return cost
+        if step == "lmrescore":
+            read = million + (r("words.fisher") + million if "mixed" in rest[1] else million)  # by the old model and the new one
+            return Cost((r("seconds.rescore") + r("seconds.score")) * hours * len(outs), r("seconds.start") + r("seconds.read_arpa") * read,
+                        gb=r("gb.rescored") * hours * len(outs), memory=r("memory.read_arpa") * read)
         if step == "score.sh":
             return Cost(r("seconds.score_stm"))
         if step == "compare_systems":

@@ -19,7 +19,7 @@ force=false            # redo what is up to date
 dry_run=false          # print what would run, with disk, memory and hours, and run nothing
 status=false           # print which commands are done, stale or missing, and run nothing
 rt03=                  # LDC2007S10: a second test set, data/rt03
-fisher=                # LDC2004T19 and LDC2005T19: text for a language model, data/local/fisher/text
+fisher=                # LDC2004T19 and LDC2005T19: text for a language model that rescores the lattices
 help_message="Usage: ./run.sh [options]
  e.g.: ./run.sh                                   # mini corpus, all stages
        ./run.sh --stage 4 --stop-stage 4          # one stage, from the files of the earlier ones
@@ -35,7 +35,7 @@ Options:
   --preset NAME              smoke, mini or paper
   --mini-size NAME           smoke or default [$mini_size]
   --swbd1 --ms98 --eval2000  the LDC releases
-  --rt03 DIR --fisher '.. ..'  further ones: data/rt03; data/local/fisher/text and a 4-gram of both texts
+  --rt03 DIR --fisher '.. ..'  further ones: data/rt03; data/local/fisher/text, and a 4-gram of both texts that rescores the lattices
   --seed N                   [$seed]
   --decoder NAME             k2 or kaldi [$decoder]
   --lambdas '.. ..'          weights of the soft labels [$lambdas]
@@ -70,7 +70,10 @@ require_paths ${rt03:+rt03} ${fisher:+fisher}
 [ -d "conf/$preset" ] || { echo "run.sh: no preset '$preset': one of smoke, mini, paper" >&2; exit 1; }
 test_set=eval2000
 makes=data/eval2000/stm  # what a later stage asks for, and stage 0 writes
-lm=tg  # 3-gram: names the decoding directories, as in decode_eval2000_tg
+lm=tg lm_arpa=data/local/lm/3gram.arpa.gz  # 3-gram: names the decoding directories, as in decode_eval2000_tg
+if [ -n "$fisher" ]; then  # and a 4-gram of both texts, named as in Kaldi, that rescores their lattices: decode_eval2000_fsh_fg
+  rescore_lm=fsh_fg rescore_arpa=data/local/lm_mixed/4gram.arpa.gz
+fi
 oov="<unk>"
 
 if begin 0 "corpus preparation"; then
@@ -97,16 +100,16 @@ fi
 if begin 1 "dictionary, lang, 3-gram"; then
   once --out data/lang -- steps/prepare_lang data/local/dict "$oov" data/lang
   once --out data/local/lm -- \
-    steps/train_lm --order 3 --dev-text data/dev/text data/train/text data/lang data/local/lm/3gram.arpa.gz
-  once --out data/lang --name lm -- steps/format_lm data/local/lm/3gram.arpa.gz data/lang
+    steps/train_lm --order 3 --dev-text data/dev/text data/train/text data/lang "$lm_arpa"
+  once --out data/lang --name lm -- steps/format_lm "$lm_arpa" data/lang
   if [ -n "$fisher" ]; then
-    # A 4-gram of both corpora, weighted on dev, as in Kaldi's sw1_fsh: for rescoring, as the paper decodes with the 3-gram.
+    # A 4-gram of both corpora, weighted on dev, as in Kaldi's sw1_fsh: stage 9 rescores with it what, as in the paper, the 3-gram decoded.
     lm4=(--order 4 --dev-text data/dev/text)
     once --out data/local/lm_4gram -- steps/train_lm "${lm4[@]}" data/train/text data/lang data/local/lm_4gram/4gram.arpa.gz
     once --out data/local/lm_fisher -- \
       steps/train_lm "${lm4[@]}" data/local/fisher/text data/lang data/local/lm_fisher/4gram.arpa.gz
     once --out data/local/lm_mixed -- steps/interpolate_lm --oov "$oov" data/dev/text data/local/lm_4gram/4gram.arpa.gz \
-      data/local/lm_fisher/4gram.arpa.gz data/local/lm_mixed/4gram.arpa.gz
+      data/local/lm_fisher/4gram.arpa.gz "$rescore_arpa"
   fi
   end
 fi

@@ -43,6 +43,16 @@ class Lattice:
     def num_frames(self) -> int:
         return int(self.states["frame"][-1])
 
+    def entry(self) -> np.ndarray:
+        """(S + 1,): the arcs into state s are entry[s]:entry[s + 1]."""
+        return np.searchsorted(self.arcs["dst"], np.arange(len(self.states) + 1))
+
+    def levels(self) -> list[tuple[int, int]]:
+        """The states low:high of every level from 1 on; no arc leads from a level to itself or back."""
+        level = self.states["level"]
+        bounds = np.searchsorted(level, np.arange(1, level[-1] + 2)).tolist()
+        return list(zip(bounds[:-1], bounds[1:]))
+
     @classmethod
     def build(cls, src, dst, word, am, graph, frame, compact: bool = False) -> "Lattice":
         """Makes a lattice from parallel arrays of arcs and the frame of every state.
@@ -201,26 +211,25 @@ def best_arcs(lattice: Lattice, lmwts: Sequence[float], wips: Sequence[float]) -
     Returns:
       int64 (pairs, levels), the arcs of each path from the end backwards, padded with -1.
     """
-    level, src = lattice.states["level"], lattice.arcs["src"]
+    src = lattice.arcs["src"]
     # Costs are linear in (1 / LMWT, 1, WIP), so a few arcs cost one small matrix product; all of them at once would
     # not fit the cache.
     features = np.stack([-lattice.arcs["am"], -lattice.arcs["graph"], lattice.arcs["word"] != 0], 1).astype(np.float64)
     weights = np.stack([1 / np.asarray(lmwts, np.float64), np.ones(len(lmwts)), np.asarray(wips, np.float64)])
-    entry = np.searchsorted(lattice.arcs["dst"], np.arange(len(level) + 1))  # arcs into state s: entry[s]:entry[s + 1]
-    bounds = np.searchsorted(level, np.arange(1, level[-1] + 2))  # states of level l: bounds[l - 1]:bounds[l]
-    alpha = np.zeros((len(level), len(lmwts)))
-    for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist()):
+    entry, levels = lattice.entry(), lattice.levels()
+    alpha = np.zeros((len(lattice.states), len(lmwts)))
+    for low, high in levels:
         begin, stop = entry[low], entry[high]
         cost = features[begin:stop] @ weights
         cost += alpha.take(src[begin:stop], axis=0)
         np.minimum.reduceat(cost, entry[low:high] - begin, axis=0, out=alpha[low:high])
 
-    paths = np.full((len(lmwts), level[-1]), -1)
+    paths = np.full((len(lmwts), len(levels)), -1)
     pair, state = (
         np.arange(len(lmwts)),
-        np.full(len(lmwts), len(level) - 1),
+        np.full(len(lmwts), len(lattice.states) - 1),
     )  # walks back from the end, all pairs abreast
-    for step in range(level[-1]):
+    for step in range(len(levels)):
         count = entry[state + 1] - entry[state]
         walk = np.repeat(np.arange(len(pair)), count)
         first = np.cumsum(count) - count

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Sequence
+from itertools import repeat
+from pathlib import Path
+from typing import Iterable, Iterator, Mapping, Sequence
 
 from ..corpus.datadir import DataDir
 from ..decoding.search import FRAMES_PER_SECOND
+from ..lang.lang_dir import read_symbols
 from .glm import Glm, apply_rules
+from .lattice_jobs import ask_jobs, check_complete, read_failed
 from .letters import Letters
-from .stm import CtmWord
+from .stm import CtmWord, write_ctm
 
 LONGEST = 0.5  # seconds
 
@@ -27,25 +31,50 @@ def timed_words(words: Sequence[tuple[int, int]], frames: int, begin: float) -> 
             for (word, frame), after in zip(words, starts[1:])]
 
 
-def ctm_words(data: DataDir, paths: Mapping[str, Sequence[tuple[int, int]]], frames: Mapping[str, int],
-              symbols: Mapping[int, str], rules: Glm | None, letters: Letters) -> list[CtmWord]:
-    """All words that a scorer shall see.
+def ctm_words(data: DataDir, utt: str, path: Sequence[tuple[int, int]], frames: int, symbols: Mapping[int, str],
+              sure: Iterable[float | None] | None = None) -> list[CtmWord]:
+    """The words of one utterance's path, in their place in the recording; `sure` has their confidences."""
+    file, channel, begin = data.ctm_place(utt)
+    return [CtmWord(file, channel, start, duration, symbols[number], confidence)
+            for (number, start, duration), confidence in zip(timed_words(path, frames, begin), sure or repeat(None))]
+
+
+def for_scoring(words: Iterable[CtmWord], rules: Glm | None, letters: Letters) -> Iterator[CtmWord]:
+    """The words that a scorer shall see.
 
     As in Kaldi's local/score_sclite.sh for Switchboard, words that the recipe's rules take away (noises, unknown words,
     hesitations) and words cut short (th-) are left out: the references make them optional. The letters of an acronym
     share its time.
     """
+    scored: dict[str, bool] = {}
+    for word in words:
+        name = word.word
+        if name not in scored:
+            scored[name] = not name.endswith("-") and bool(apply_rules([name], rules))
+        if scored[name]:
+            parts = letters.get(name, [name])
+            share = word.duration / len(parts)
+            for place, part in enumerate(parts):
+                yield word._replace(begin=word.begin + place * share, duration=share, word=part)
+
+
+def get_ctm(data_dir, words_dir, decode_dir, ctm, *, lmwt: float, wip: float, nj: int = 1, cmd: str) -> tuple[list[CtmWord], dict[str, str]]:
+    """Publishes the best path of every lattice, with times and confidences (Kaldi: steps/get_ctm_conf.sh).
+
+    Returns:
+      The words in the order of the utterances, and the utterances without a lattice, with the reason: they have no words.
+    Raises:
+      RecipeError: an utterance of the data directory neither decoded nor listed as failed, or a lattice of no utterance of it.
+    """
+    data, folder = DataDir.load(data_dir), Path(decode_dir)
+    symbols = {number: word for word, number in read_symbols(Path(words_dir) / "words.txt").items()}
+    found = {utt: decoded for utt, *decoded in ask_jobs(folder, "ctm", lmwt, wip, nj=nj, cmd=cmd)}
+    failed = read_failed(folder / "failed.txt")
+    check_complete(set(data.utts), set(found), failed, folder)
     words = []
-    scored: dict[int, bool] = {}
-    for utt, path in paths.items():
-        file, channel, begin = data.ctm_place(utt)
-        for number, start, duration in timed_words(path, frames[utt], begin):
-            word = symbols[number]
-            if number not in scored:
-                scored[number] = not word.endswith("-") and bool(apply_rules([word], rules))
-            if scored[number]:
-                parts = letters.get(word, (word,))
-                share = duration / len(parts)
-                words += [CtmWord(file, channel, round(start + place * share, 2), round(share, 2), part)
-                          for place, part in enumerate(parts)]
-    return words
+    for utt in data.utts:
+        if utt in found:
+            frames, path, sure = found[utt]
+            words += ctm_words(data, utt, path, frames, symbols, sure)
+    write_ctm(ctm, words)
+    return words, failed

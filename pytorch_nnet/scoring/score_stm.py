@@ -19,7 +19,7 @@ from ..io.errors import RecipeError, require_file
 from ..lang.lang_dir import read_symbols
 from .alignments import Utterance, kinds, read_alignments, write_alignments
 from .builtin import BuiltinScorer
-from .ctm import ctm_words
+from .ctm import ctm_words, for_scoring
 from .glm import Glm
 from .hubscr import find_hubscr, run_hubscr
 from .letters import read_letters
@@ -64,9 +64,10 @@ def score_stm(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequen
     ctms = []
     grid = pairs(list(lmwts), list(wips))
     for index, (lmwt, wip) in enumerate(grid):
-        paths = {utt: path[index] for utt, path in found.paths.items()}
+        words = (word for utt, paths in found.paths.items()
+                 for word in ctm_words(table, utt, paths[index], found.frames[utt], symbols))
         ctms.append(out / f"score_{lmwt}_{wip}" / f"{name}.ctm")
-        write_ctm(ctms[-1], ctm_words(table, paths, found.frames, symbols, rules, letters))
+        write_ctm(ctms[-1], for_scoring(words, rules, letters))
     score = with_hubscr(program, stm, glm) if program else with_builtin(stm, glm)
     lost = {utt: table.ctm_place(utt)[0] for utt in found.failed}
     sweep = {}

@@ -1,7 +1,7 @@
 """References and hypotheses of NIST's scorers: STM segments, CTM words, and both as a GLM makes them (csrfilt.sh of SCTK).
 
 STM: `<file> <channel> <speaker> <begin> <end> [<label,label>] <words>`, where words may hold alternatives {a / b c / @}
-(@: nothing) and (optional words). CTM: `<file> <channel> <begin> <duration> <word>`. Times in seconds.
+(@: nothing) and (optional words). CTM: `<file> <channel> <begin> <duration> <word> [<confidence>]`. Times in seconds.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class CtmWord(NamedTuple):
     begin: float
     duration: float
     word: str
+    confidence: float | None = None  # 0 to 1
 
 
 @dataclass
@@ -100,8 +101,9 @@ def read_ctm(path) -> list[CtmWord]:
 def write_ctm(path, words: Iterable[CtmWord]) -> None:
     """Publishes the words in order of file, channel and time."""
     with publish(path) as file:
-        file.writelines(f"{w.file} {w.channel} {w.begin:.2f} {w.duration:.2f} {w.word}\n"
-                        for w in sorted(words, key=lambda w: w[:3]))
+        for w in sorted(words, key=lambda w: (w.file, w.channel, round(w.begin, 2))):
+            sure = "" if w.confidence is None else f" {w.confidence:.4f}"
+            file.write(f"{w.file} {w.channel} {w.begin:.2f} {w.duration:.2f} {w.word}{sure}\n")
 
 
 def filtered(words: Iterable[CtmWord], glm: Glm) -> dict[Side, list[HypothesisItem]]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import AbstractSet as Set, Iterable, Sequence
+from typing import Iterable, Sequence
 
 from ..corpus.datadir import read_text
 from ..io.archives import read_scp
-from ..io.errors import RecipeError, require_file
-from ..io.launcher import python_module, run_jobs
+from ..io.errors import RecipeError
 from ..io.publish import publish
 from ..lang.lang_dir import read_symbols
 from .glm import Glm, apply_rules
+from .lattice_jobs import ask_jobs, check_complete, read_failed
 from .letters import read_letters, spelled
 from .sweep_job import pairs
 from .wer import Counts, count_errors, edits_by_utterance, write_wer
@@ -82,41 +81,11 @@ def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[f
 def find_paths(folder: Path, references: Iterable[str], lmwts: Sequence[float], wips: Sequence[float], *, nj: int,
                cmd: str) -> Paths:
     """The best paths of every utterance of `references`; raises RecipeError where `check_complete` does."""
-    archives = int(Path(require_file(folder / "num_jobs", next="decode first (steps/decode)")).read_text())
     if not lmwts or not wips or min(lmwts) <= 0:
         raise RecipeError("nothing to sweep", expected="LM weights above 0 and an insertion penalty",
                           found=f"{list(lmwts)}, {list(wips)}")
-    jobs = min(nj, archives)
-    run_jobs(cmd, jobs, log=str(folder / "scoring" / "log" / "best_paths.JOB.log"),
-             command=python_module("pytorch_nnet.scoring.sweep_job", folder, "JOB", jobs, ",".join(map(str, lmwts)),
-                                   ",".join(map(str, wips))))
     found = Paths({}, {}, read_failed(folder / "failed.txt"))
-    for job in range(1, jobs + 1):
-        name = folder / "scoring" / f"paths.{job}.jsonl"
-        with open(name, encoding="utf-8") as file:
-            for utt, frames, paths in map(json.loads, file):
-                found.frames[utt], found.paths[utt] = frames, paths
-        name.unlink()
-    check_complete(set(references), found.paths.keys(), found.failed, folder)
+    for utt, frames, paths in ask_jobs(folder, "sweep", ",".join(map(str, lmwts)), ",".join(map(str, wips)), nj=nj, cmd=cmd):
+        found.frames[utt], found.paths[utt] = frames, paths
+    check_complete(set(references), set(found.paths), found.failed, folder)
     return found
-
-
-def read_failed(path: Path) -> dict[str, str]:
-    """Reads the list of failed utterances, '<utt> <reason>' a line; absent or empty means none."""
-    if not path.exists():
-        return {}
-    lines = (line.strip().partition(" ") for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    return {utt: reason or "no reason given" for utt, _, reason in lines}
-
-
-def check_complete(references: set[str], decoded: Set[str], failed: dict[str, str], folder: Path) -> None:
-    """Every reference has either a lattice or a reason for its absence, and nothing else was decoded."""
-    for what, utts, expected in (
-            ("utterances neither decoded nor listed as failed", references - decoded - failed.keys(),
-             "a lattice, or a line in failed.txt"),
-            ("decoded utterances without a reference", (decoded | failed.keys()) - references,
-             "an utterance of the data directory"),
-            ("utterances decoded and listed as failed", decoded & failed.keys(), "one or the other")):
-        if utts:
-            raise RecipeError(what, file=folder, id=min(utts), expected=expected, found=f"{len(utts)} such utterances",
-                              next="decode again (steps/decode) with this data directory")

@@ -43,6 +43,21 @@ def choose(sweep: dict[Pair, Counts]) -> Pair:
     return min(sweep, key=lambda pair: (sweep[pair].errors / sweep[pair].words, *pair))
 
 
+def given_or_tuned(lmwt: float | None, wip: float | None, tuned_on: str) -> Pair:
+    """The pair given (a penalty of 0 if only the LM weight is), or the best of a decoding directory that was scored.
+
+    Raises RecipeError for both at once, neither, or an LM weight that is not above 0.
+    """
+    if (lmwt is None) == (not tuned_on) or (lmwt is None and wip is not None):
+        raise RecipeError("LM weight and insertion penalty are given, or tuned on a dev set", id="--lmwt, --wip, --tuned-on",
+                          expected="--lmwt 10 --wip 0.5, or --tuned-on <decode-dir>", found="both" if tuned_on else "neither")
+    if tuned_on:
+        return choose(read_sweep(tuned_on))
+    if lmwt <= 0:
+        raise RecipeError("bad value for an option", id="lmwt", expected="more than 0", found=lmwt)
+    return lmwt, wip or 0.0
+
+
 def tune(dev_dir, test_dir) -> Tuned:
     """Raises RecipeError if the pair chosen on dev was not scored on test."""
     dev, test = read_sweep(dev_dir), read_sweep(test_dir)

@@ -1,0 +1,71 @@
+"""Lattices whose states know what was said before them, as far as it matters: to a language model, or to the word being spoken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np
+
+from .lattice import Lattice
+
+# (history, word) -> (history after the word, number of this step, 1 or more). Histories are numbers, 0 that of the beginning.
+Step = Callable[[int, int], tuple[int, int]]
+
+
+@dataclass
+class Expanded:
+    """A lattice whose states are split by history; paths are what they were, with their words, times and scores.
+
+    Parallel arrays of arcs: src, dst; arc: number of the arc of the lattice; step: number of its word's step, 0 for a wordless
+    one; ending: number of the step of the sentence's end, 0 unless the arc leads to the end. Of states: frame. src < dst.
+    """
+
+    src: np.ndarray
+    dst: np.ndarray
+    arc: np.ndarray
+    step: np.ndarray
+    ending: np.ndarray
+    frame: np.ndarray
+
+    def rebuilt(self, lattice: Lattice, graph: np.ndarray) -> Lattice:
+        """The expanded lattice, with the graph scores given."""
+        arcs = lattice.arcs[self.arc]
+        return Lattice.build(self.src, self.dst, arcs["word"], arcs["am"], graph, self.frame)
+
+
+def expand(lattice: Lattice, step: Step, end_word: int | None = None) -> Expanded:
+    """Splits every state of a lattice into one for each history that ways to it leave; the end stays one.
+
+    Args:
+      end_word: what `step` is asked for where a path ends; None: nothing.
+    """
+    end = len(lattice.states) - 1
+    split: list[dict[int, int]] = [{} for _ in range(end + 1)]  # of each state: {history: number of the new state}
+    split[0][0] = 0
+    states = [0]  # the old state of every new one
+    sources, targets, arcs, steps, endings = [], [], [], [], []
+    words, all_dst = lattice.arcs["word"].tolist(), lattice.arcs["dst"].tolist()
+    # Arcs are sorted by dst, and src < dst: all histories of src are known when an arc comes, and new states are numbered in the
+    # order of the old.
+    for number, (src, dst, word) in enumerate(zip(lattice.arcs["src"].tolist(), all_dst, words)):
+        known = split[dst]
+        for history, source in split[src].items():
+            taken = ending = 0
+            if word:
+                history, taken = step(history, word)
+            if dst == end:
+                if end_word is not None:
+                    ending = step(history, end_word)[1]
+                history = 0
+            target = known.get(history)
+            if target is None:
+                target = known[history] = len(states)
+                states.append(dst)
+            sources.append(source)
+            targets.append(target)
+            arcs.append(number)
+            steps.append(taken)
+            endings.append(ending)
+    columns = (np.array(column, np.int32) for column in (sources, targets, arcs, steps, endings))
+    return Expanded(*columns, lattice.states["frame"][states])
