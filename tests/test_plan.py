@@ -109,6 +109,19 @@ def test_an4_plan(run, recipe, tmp_path):
     assert "--an4 is not given" in run(folder / "run.sh", "--status").stderr
 
 
+def test_speeds_make_the_networks_hours_longer_not_the_gmms(run, recipe, tmp_path):
+    folder = recipe("an4")
+    plans = {preset: run(folder / "run.sh", "--dry-run", "--nj", "1", "--an4", tmp_path, "--preset", preset).stdout for preset in ("mini", "full")}
+    assert "not estimated]" not in plans["full"] and "perturb_data_dir_speed" in plans["full"] and "train_sp" not in plans["mini"]
+    estimator = Estimator("an4", "full", 250)
+    hours = estimator.sets["train"]
+    estimator.cost(["utils/perturb_data_dir_speed", "0.9,1,1.1", "data/train", "data/train_sp"], ["data/train_sp"])
+    three = hours * (1 / 0.9 + 1 + 1 / 1.1)
+    for words, expected in ((["data/train", "exp/mono"], hours), (["data/train_fbank"], hours), (["data/train_sp"], three),
+                            (["data/train_sp_fbank", "exp/tri3_ali_train"], three), (["exp/frames_train"], three), (["data/dev"], estimator.sets["dev"])):
+        assert estimator.hours(words) == pytest.approx(expected), words
+
+
 @pytest.mark.parametrize("preset, classes", [("paper", 9000), ("mini", 363)])
 @pytest.mark.parametrize("name", ["cnn", "sainath", "lstm1", "lstm2", "dnn"])
 def test_sizes_are_those_of_the_networks(preset, classes, name):
