@@ -96,9 +96,13 @@ def test_further_releases_are_in_the_plan(run, recipe, tmp_path):
     assert done.returncode == 0 and "not estimated]" not in done.stdout, done.stderr
     assert all(name in done.stdout for name in ("prepare_rt03", "prepare_fisher", "interpolate_lm", "score.sh"))
     rescored = re.findall(r"lmrescore +(\S+) and (\d+) more", done.stdout)
-    assert rescored == [("exp/mono/decode_dev_fsh_fg", "13"), ("exp/mono/decode_eval2000_fsh_fg", "13")]
-    # To the 90 come two preparations, three models, two rescorings, 14 scores by stm, tables, and tests between systems.
-    assert "113 of 113 commands would run" in done.stdout and done.stdout.count("exp/results_fsh_fg") == 2
+    assert rescored == [(f"exp/mono/decode_{name}_fsh_fg", "13") for name in ("dev", "eval2000", "rt03")]
+    # To the 90 come two preparations, three models, two rescorings, 14 scores by stm, tables, and tests between systems; for RT-03 five
+    # of features, nine decodings, a rescoring, 28 scores, two times tables and tests.
+    assert "160 of 160 commands would run" in done.stdout
+    assert all(done.stdout.count(f"exp/results{name} ") == 2 for name in ("", "_fsh_fg", "_rt03", "_rt03_fsh_fg"))
+    estimator = Estimator("mini-smoke", "smoke", 100)
+    assert estimator.hours(["exp/tri3/graph", "data/rt03_fbank"]) == estimator.rate("hours.rt03")
     assert "--fisher: no such" in run(folder / "run.sh", "--dry-run", "--fisher", "/none").stderr
 
 
