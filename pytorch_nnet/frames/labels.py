@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Iterable, Iterator, Mapping
 
 import numpy as np
+import yaml
 
 from ..io.archives import read_alignments
 from ..io.errors import RecipeError, require_file
@@ -58,10 +59,16 @@ def make_frame_store(data, ali_dir, store, *, norm_means: bool, norm_vars: bool,
     cmvn = {"norm_means": norm_means, "norm_vars": norm_vars}
     reader = FeatureReader(data, cmvn)
     result = write_frame_store(store, join(reader, labels, data, ali_dir, dropped_list), num_classes=model.num_pdfs,
-                               label_map=label_map, cmvn=cmvn)
+                               label_map=label_map, cmvn=cmvn, extractor=read_extractor(data))
     if Path(data, "cuts.jsonl.gz").exists():
         publish_labels(data, {utt: labels[utt] for utt in result.utts})
     return result
+
+
+def read_extractor(data) -> dict:
+    """What steps/make_fbank says of the features in a data directory; empty for features from elsewhere."""
+    path = Path(data, "feature_config.yaml")
+    return yaml.safe_load(path.read_text()) if path.exists() else {}
 
 
 def join(features: Iterable[tuple[str, np.ndarray]], labels: Mapping[str, np.ndarray], data, ali_dir,

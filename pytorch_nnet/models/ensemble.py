@@ -34,7 +34,7 @@ class Ensemble:
                                       next="train all members on the same labels and features")
         self.path, self.members = Path(folder), list(members)
         self.num_classes, self.dim = first.num_classes, first.dim
-        self.cmvn, self.label_map = first.cmvn, first.label_map
+        self.cmvn, self.label_map, self.extractor = first.cmvn, first.label_map, first.extractor
         self.parameters = sum(network.parameters for network, _ in members)
         self.display = " + ".join(network.display for network, _ in members)
         self.config = {"members": [str(network.path) for network, _ in members],

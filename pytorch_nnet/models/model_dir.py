@@ -49,6 +49,7 @@ class Network:
         self.display: str = info["display"]
         self.cmvn: dict[str, bool] = info["cmvn"]
         self.label_map: str = info["label_map"]
+        self.extractor: dict[str, Any] = info.get("extractor", {})
         self.priors = priors(counts)
 
     @property

@@ -228,7 +228,7 @@ class Trainer:
         state = self.schedule.state
         save_model(self.folder, self.module.cpu(), options=record(self.shape), counts=self.counts, info={
             "num_classes": self.train.num_classes, "dim": self.train.dim, "cmvn": self.train.cmvn,
-            "label_map": self.train.label_map,
+            "extractor": self.train.extractor, "label_map": self.train.label_map,
             "best_epoch": state.best_epoch, "epochs": state.epoch, "batches": state.epoch * self.options.epoch_batches,
             "train_seconds": round(sum(entry["seconds"] for entry in self.records), 1)})
         write_evaluation(self.folder / "eval.json", evaluate([load_network(self.folder, self.options.device)], self.dev)[0], self.dev)
