@@ -47,6 +47,11 @@ class Lattice:
         """(S + 1,): the arcs into state s are entry[s]:entry[s + 1]."""
         return np.searchsorted(self.arcs["dst"], np.arange(len(self.states) + 1))
 
+    def exits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the arcs in order of src, (A,), and (S + 1,) where they begin: those out of state s are order[leave[s]:leave[s + 1]]."""
+        order = np.argsort(self.arcs["src"], kind="stable")
+        return order, np.searchsorted(self.arcs["src"][order], np.arange(len(self.states) + 1))
+
     def levels(self) -> list[tuple[int, int]]:
         """The states low:high of every level from 1 on; no arc leads from a level to itself or back."""
         level = self.states["level"]

@@ -25,8 +25,7 @@ def arc_posteriors(lattice: Lattice, lmwt: float, wip: float) -> np.ndarray:
         begin, stop = entry[low], entry[high]
         alpha[low:high] = np.logaddexp.reduceat(alpha[src[begin:stop]] + weight[begin:stop], entry[low:high] - begin)
 
-    order = np.argsort(src, kind="stable")  # arcs out of state s: order[leave[s]:leave[s + 1]]
-    leave = np.searchsorted(src[order], np.arange(len(lattice.states) + 1))
+    order, leave = lattice.exits()
     after, onward = dst[order], weight[order]
     beta = np.zeros(len(lattice.states))
     for low, high in [(0, 1), *levels[:-1]][::-1]:  # the end, alone on the last level, has no arcs out

@@ -8,9 +8,8 @@ from typing import Iterable, Iterator, Mapping, Sequence
 
 from ..corpus.datadir import DataDir
 from ..decoding.search import FRAMES_PER_SECOND
-from ..lang.lang_dir import read_symbols
 from .glm import Glm, apply_rules
-from .lattice_jobs import ask_jobs, check_complete, read_failed
+from .lattice_jobs import Words, ask_jobs, check_complete, read_failed
 from .letters import Letters
 from .stm import CtmWord, write_ctm
 
@@ -67,7 +66,7 @@ def get_ctm(data_dir, words_dir, decode_dir, ctm, *, lmwt: float, wip: float, nj
       RecipeError: an utterance of the data directory neither decoded nor listed as failed, or a lattice of no utterance of it.
     """
     data, folder = DataDir.load(data_dir), Path(decode_dir)
-    symbols = {number: word for word, number in read_symbols(Path(words_dir) / "words.txt").items()}
+    symbols = Words(words_dir)
     found = {utt: decoded for utt, *decoded in ask_jobs(folder, "ctm", lmwt, wip, nj=nj, cmd=cmd)}
     failed = read_failed(folder / "failed.txt")
     check_complete(set(data.utts), set(found), failed, folder)

@@ -11,6 +11,7 @@ from ..decoding.lattice import Lattice, LatticeReader
 from ..io.errors import RecipeError, require_file
 from ..io.launcher import python_module, run_jobs
 from ..io.publish import publish
+from ..lang.lang_dir import read_symbols
 
 
 def ask_jobs(folder: Path, name: str, *arguments, nj: int, cmd: str) -> list[list]:
@@ -47,6 +48,18 @@ def answer(name: str, argv: Sequence[str], work: Callable[[str, Lattice], list[A
                 file.write(json.dumps([utt, *work(utt, lattice)]) + "\n")
                 utterances += 1
     print(f"{utterances} utterances", file=sys.stderr)
+
+
+class Words(dict[int, str]):
+    """The words of a graph or lang directory by word-id; raises RecipeError for a word-id that it has not."""
+
+    def __init__(self, folder):
+        self.path = Path(folder) / "words.txt"
+        super().__init__((number, word) for word, number in read_symbols(self.path).items())
+
+    def __missing__(self, number: int) -> str:
+        raise RecipeError("a word-id of the lattices is not in words.txt", file=self.path, id=number, expected=f"one of {len(self)}",
+                          found="another", next="name the graph that was decoded with, or its lang directory")
 
 
 def answers_file(folder: Path, name: str, job: int) -> Path:

@@ -16,12 +16,12 @@ from typing import Callable, Iterable, Sequence
 
 from ..corpus.datadir import DataDir
 from ..io.errors import RecipeError, require_file
-from ..lang.lang_dir import read_symbols
 from .alignments import Utterance, kinds, read_alignments, write_alignments
 from .builtin import BuiltinScorer
 from .ctm import ctm_words, for_scoring
 from .glm import Glm
 from .hubscr import find_hubscr, run_hubscr
+from .lattice_jobs import Words
 from .letters import read_letters
 from .stm import read_ctm, write_ctm
 from .sweep import find_paths
@@ -56,7 +56,7 @@ def score_stm(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequen
     name, folder = Path(data).name, Path(decode_dir)
     table = DataDir.load(data)
     rules, letters = Glm.read(rules_file) if rules_file else None, read_letters(data)
-    symbols = {number: word for word, number in read_symbols(Path(words_dir) / "words.txt").items()}
+    symbols = Words(words_dir)
     found = find_paths(folder, table.utts, lmwts, wips, nj=nj, cmd=cmd)
     out = folder / f"scoring_{'hubscr' if program else 'builtin'}"
     shutil.rmtree(out, ignore_errors=True)

@@ -10,9 +10,8 @@ from ..corpus.datadir import read_text
 from ..io.archives import read_scp
 from ..io.errors import RecipeError
 from ..io.publish import publish
-from ..lang.lang_dir import read_symbols
 from .glm import Glm, apply_rules
-from .lattice_jobs import ask_jobs, check_complete, read_failed
+from .lattice_jobs import Words, ask_jobs, check_complete, read_failed
 from .letters import read_letters, spelled
 from .sweep_job import pairs
 from .wer import Counts, count_errors, edits_by_utterance, write_wer
@@ -55,7 +54,7 @@ def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[f
     folder = Path(decode_dir)
     references = read_text(Path(data) / "text")
     speakers = read_scp(Path(data) / "utt2spk") if (Path(data) / "utt2spk").exists() else {}
-    symbols = {number: word for word, number in read_symbols(Path(words_dir) / "words.txt").items()}
+    symbols = Words(words_dir)
     rules, letters = Glm.read(rules_file) if rules_file else None, read_letters(data)
     for old in (*folder.glob("wer_*"), *folder.glob("scoring/*.txt"), *folder.glob("scoring/*.counts")):
         old.unlink()
