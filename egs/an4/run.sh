@@ -44,6 +44,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 [ $# -eq 0 ] || { echo "run.sh: unexpected argument: $1 (see ./run.sh --help)" >&2; exit 1; }
 . utils/stages.sh
 planning || "$ROOT/utils/setup_env.sh"
+hold_folder
 an4=$(absolute "$called_from" "$an4") corpus_name=an4
 require_paths an4
 [ -d "conf/$preset" ] || { echo "run.sh: no preset '$preset': one of smoke, mini" >&2; exit 1; }

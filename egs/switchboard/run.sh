@@ -53,6 +53,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 [ $# -eq 0 ] || { echo "run.sh: unexpected argument: $1 (see ./run.sh --help)" >&2; exit 1; }
 . utils/stages.sh
 planning || "$ROOT/utils/setup_env.sh"
+hold_folder
 
 if [ -z "$swbd1" ]; then
   [ -n "$preset" ] || preset=$([ "$mini_size" = smoke ] && echo smoke || echo mini)

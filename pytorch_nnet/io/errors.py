@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Callable, NoReturn
 
@@ -43,9 +44,11 @@ def require_file(path, *, next=None) -> str:
 def run_main(main: Callable[[list[str]], int | None]) -> NoReturn:
     """Runs a step's `main(argv)` and exits: 0, its return value, or 1 with the report of a RecipeError.
 
-    The first line on stderr echoes the command, as Kaldi's scripts do.
+    The first line on stderr echoes the command, as Kaldi's scripts do. SIGTERM ends the step as an exception would, so that temporary
+    files go.
     """
     name = os.path.basename(sys.argv[0])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     print(" ".join([name, *sys.argv[1:]]), file=sys.stderr, flush=True)
     try:
         sys.exit(main(sys.argv[1:]) or 0)
