@@ -62,8 +62,16 @@ has() { # file: is there; before stage 0 has run, a plan takes it that those nam
   [ -s "$1" ] || { planning && [ ! -d "${1%/*}" ] && [[ " $makes " = *" $1 "* ]]; }
 }
 
+# Before a run: stops it if the disk cannot hold what is still to be made, and warns if it may not. The recipe itself, asked for its plan,
+# says what that is. $called_from: where the run was started, as folders given as options may be relative to it.
+check_space() {
+  if planning || [ "$check_disk" = false ]; then return; fi
+  (script=$PWD/${0##*/} && cd "$called_from" && PLAN_FOR=disk "$script" "${_arguments[@]}" --dry-run true --status false)
+}
+
 finish() { # options of utils/plan.py; does nothing in a run that runs
   planning || return 0
+  [ "${PLAN_FOR-}" != disk ] || set -- "$@" --disk
   [ "$status" = false ] || set -- "$@" --status
   printf '%s\0' "${planned[@]+"${planned[@]}"}" | utils/plan.py --nj "$nj" "$@"
 }

@@ -17,6 +17,7 @@ of the last state the number of frames. A word belongs to the beginning of its a
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zipfile
 from dataclasses import dataclass
@@ -272,16 +273,17 @@ class LatticeWriter:
     """Publishes a lattice archive: with LatticeWriter(path) as writer: writer.write(utt, lattice)."""
 
     def __init__(self, path):
-        self._published = publish_path(Path(path))
-        self._zip: zipfile.ZipFile | None = None
+        self._path = path
 
     def __enter__(self) -> "LatticeWriter":
-        self._zip = zipfile.ZipFile(self._published.__enter__(), "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        with contextlib.ExitStack() as opened:
+            temporary = opened.enter_context(publish_path(self._path))
+            self._zip = opened.enter_context(zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1))
+            self._open = opened.pop_all()
         return self
 
-    def __exit__(self, *error) -> None:
-        self._zip.close()
-        self._published.__exit__(*error)
+    def __exit__(self, *error) -> bool | None:
+        return self._open.__exit__(*error)
 
     def write(self, utt: str, lattice: Lattice) -> None:
         for name, array in (("states", lattice.states), ("arcs", lattice.arcs)):

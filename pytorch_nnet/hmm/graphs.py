@@ -11,7 +11,7 @@ from typing import Iterable, Iterator, Sequence
 
 from ..corpus.datadir import DataDir
 from ..io.errors import RecipeError, require_file
-from ..io.publish import publish_path
+from ..io.publish import check_written, publish_path
 from .model import AcousticModel
 
 TRANSITION_SCALE = 1.0
@@ -59,7 +59,10 @@ def write_graphs(path, graphs: Iterable[tuple[str, object]]) -> None:
     with publish_path(path) as temporary:
         writer = kaldifst.VectorFstWriter(f"ark:{temporary}")
         for utt, graph in graphs:
-            writer.write(utt, graph)
+            try:
+                writer.write(utt, graph)
+            except RuntimeError:  # OpenFst's, which does not say why
+                check_written(False, path)
         writer.close()
 
 

@@ -60,5 +60,12 @@ def run_main(main: Callable[[list[str]], int | None]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(f"{name}: ERROR: the process reading our output ended early", file=sys.stderr, flush=True)
         sys.exit(1)
+    except OSError as error:
+        from .publish import refusal
+
+        if not (report := refusal(error, error.filename or os.getcwd())):  # neither a full disk nor a folder that may not be written to
+            raise
+        print(f"{name}: ERROR: {report.report()}", file=sys.stderr, flush=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -19,6 +19,8 @@ from .process import host, identity, lives
 
 TEMPORARY = re.compile(r"\.tmp-(?P<host>\w+)-(?P<pid>\d+)-(?P<start>\d+)\.")
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = 1 << 20  # bytes left: a writer of large files that cannot say why it failed has met a full disk
+NOTHING = 1 << 12  # bytes left: so has any other
 NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -118,8 +120,8 @@ def writing(path) -> Iterator[None]:
 def refusal(error: Exception, path) -> RecipeError | None:
     """What to tell a user whose file cannot be written; None for any other error."""
     number, place = getattr(error, "errno", None), Path(getattr(error, "filename", None) or path)
-    # Writers outside Python (safetensors, HDF5) have errors of their own, with the system's number in the text.
-    if number is None and re.search(r"No space left|os error 28|errno = 28", str(error)):
+    # Writers outside Python have errors of their own: safetensors' names the system's in its text, libsndfile's says nothing.
+    if number is None and (re.search(r"No space left|os error 28", str(error)) or space(path) < NOTHING):
         number = errno.ENOSPC
     if number in NO_SPACE:
         return RecipeError("no space to write a file", file=path, expected=f"more than the {size(written(path))} that fitted",
@@ -129,6 +131,13 @@ def refusal(error: Exception, path) -> RecipeError | None:
         return RecipeError("a file may not be written", file=place, expected=f"the right to write in {nearest(place.parent)}",
                            found=os.strerror(number), next="mend the rights (ls -ld, chmod), then call the same command again")
     return None
+
+
+def check_written(done: bool, path) -> None:
+    """For OpenFst's writers, which return False where Python's raise: RecipeError unless `done`."""
+    if not done:
+        full = space(path) < FULL
+        raise refusal(OSError(errno.ENOSPC if full else errno.EACCES, ""), path)
 
 
 def written(path) -> int:
