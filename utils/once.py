@@ -13,6 +13,8 @@ The marker records the command, a digest of every input and a digest of it all. 
 folders: a file counts by its content, a folder by its markers (or, where it has none, such as a corpus from a disc, by the
 names, sizes and times of its files). --nj, --cmd, --threads and --device do not count:
 they change where work runs, not what comes out.
+It also records size and CRC-32 of the files that the command made (utils/filesums.py). Before a command runs, the files of its inputs
+are compared with what their own markers say, so that damage ends a run before anything is made of it.
 An output whose marker differs is stale and is removed before the command runs; one left by the same command, killed, is kept
 so that the command can resume. A signal that ends this program ends the command and all that it started. In a recipe's run, nothing starts
 once the run has ended. Standard library only: it starts dozens of times in a run.
@@ -30,7 +32,10 @@ import subprocess
 import sys
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+import filesums  # noqa: E402
 
 from pytorch_nnet.io.errors import RecipeError  # noqa: E402
 from pytorch_nnet.io.process import call, ended_by  # noqa: E402
@@ -106,9 +111,14 @@ def main(argv):
     if not request.force and all(digest == whole for digest in request.recorded()):
         return 0
 
+    resumed = request.outs if any(request.recorded(begun=True)) else []  # what was killed there may have changed others' files
+    for path in sorted(set(now) - set(resumed)):
+        for changed in filesums.damage(path):
+            return fail(filesums.report(*changed))
     announce()
     try:
         prepare(request, now, whole)
+        before = {out: filesums.stamps(out) if request.name else None for out in request.outs}
         start = time.time()
         code = call(request.command, stdin=subprocess.DEVNULL)
         if code:
@@ -116,7 +126,7 @@ def main(argv):
             print(f"once.py: failed with code {code}{reason}: {' '.join(request.command)}", file=sys.stderr)
             return code
         record = {"command": request.words, "inputs": now, "seconds": round(time.time() - start, 1), "digest": whole}
-        return mark(request, record)
+        return mark(request, record, before)
     except RecipeError as error:
         return fail(error.report())
     except OSError as error:
@@ -142,12 +152,15 @@ def prepare(request, now, whole):
             write_json(begun, {"inputs": now, "digest": whole})
 
 
-def mark(request, record):
-    """Writes the markers of a command that has ended well; returns the exit code."""
+def mark(request, record, before):
+    """Writes the markers of a command that has ended well; returns the exit code.
+
+    before: {out: what filesums.stamps said when the command began}: a command that adds to a folder answers for what it wrote.
+    """
     for out in request.outs:
         if not os.path.isdir(out):
             return fail(f"the command ended well but made no {out}", "a fault in the step: please report it")
-        write_json(os.path.join(out, request.marker), record)
+        write_json(os.path.join(out, request.marker), {**record, filesums.KEY: filesums.sums(out, before[out])})
         remove(os.path.join(out, started(request.marker)))
     return 0
 
