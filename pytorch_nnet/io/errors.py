@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
 import sys
-from typing import Callable, NoReturn
+from typing import Callable, Iterator, NoReturn
 
 
 class RecipeError(Exception):
@@ -39,6 +41,24 @@ def require_file(path, *, next=None) -> str:
     if os.path.isfile(path) and os.path.getsize(path) == 0:
         raise RecipeError("empty input", file=path, expected="content", found="0 bytes", next=next)
     return path
+
+
+@contextlib.contextmanager
+def reading(path, what: str = "file is damaged, or not of this kind", *, id=None, expected=None, next=None) -> Iterator[None]:
+    """Turns whatever a parser says of content that it cannot make sense of into a RecipeError; the system's own errors pass.
+
+    A flipped bit may show as almost any exception: a bad letter, a key that is not there, an offset beyond the end.
+    """
+    try:
+        yield
+    except RecipeError:
+        raise
+    except Exception as error:
+        # gzip's errors are OSErrors without a number; zipfile seeks to wherever a damaged directory says.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        found = str(error).partition("\n")[0] or "no more"
+        raise RecipeError(what, file=path, id=id, expected=expected, found=f"{type(error).__name__}: {found}", next=next) from None
 
 
 def run_main(main: Callable[[list[str]], int | None]) -> NoReturn:
