@@ -17,6 +17,7 @@ lambdas=0.75           # weights of the teacher's soft labels, Eq. 1; several: "
 top_cs=90              # classes kept per frame; several: "1 3 10 30 90"
 force=false            # redo what is up to date
 dry_run=false          # print what would run, with disk, memory and hours, and run nothing
+check_disk=true        # stop before the first stage if the disk cannot hold what the plan estimates
 status=false           # print which commands are done, stale or missing, and run nothing
 rt03=                  # LDC2007S10: a second test set
 fisher=                # LDC2004T19 and LDC2005T19: text for a language model that rescores the lattices
@@ -43,6 +44,7 @@ Options:
   --force                    redo what is up to date
   --dry-run                  print the plan: what would run, disk, memory, hours
   --status                   print what is done, stale, missing
+  --check-disk false         start although the disk is smaller than the plan's estimate
   --config FILE              lines of name=value"
 
 called_from=$PWD
@@ -53,6 +55,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 [ $# -eq 0 ] || { echo "run.sh: unexpected argument: $1 (see ./run.sh --help)" >&2; exit 1; }
 . utils/stages.sh
 planning || "$ROOT/utils/setup_env.sh"
+hold_folder
+check_space
 
 if [ -z "$swbd1" ]; then
   [ -n "$preset" ] || preset=$([ "$mini_size" = smoke ] && echo smoke || echo mini)

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..io.errors import RecipeError, require_file
 from ..io.options import option
-from ..io.publish import publish_folder
+from ..io.publish import check_written, publish_folder
 from .k2_graph import K2Graph
 from .openfst import read_fst, write_fst
 
@@ -58,7 +58,7 @@ def make_graph(lang_dir, model_dir, graph_dir, options: GraphOptions) -> None:
     )
     hclg = builder.build(lexicon, grammar)
     with publish_folder(graph_dir) as folder:
-        hclg.write(str(folder / "HCLG.fst"))
+        check_written(hclg.write(str(folder / "HCLG.fst")), graph_dir)
         del hclg, lexicon, grammar  # hundreds of megabytes
         complete(folder, model, lang.path("words.txt"), lang.path("phones.txt"), builder.sizes)
 
@@ -229,7 +229,7 @@ def erase_input_labels(fst, labels: list[int]):
 
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/fst"
-        fst.write(path)
+        check_written(fst.write(path), path)
         arrays = read_fst(path)
         arrays.arcs["ilabel"][np.isin(arrays.arcs["ilabel"], labels)] = 0
         write_fst(path, arrays)

@@ -17,11 +17,10 @@ Arcs into the final state may bear words too. State 0 is the start, the largest 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from zipfile import BadZipFile
 
 import numpy as np
 
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish
 from .openfst import FstArrays
 
@@ -268,17 +267,10 @@ class K2Graph:
     @classmethod
     def load(cls, path) -> "K2Graph":
         """Raises RecipeError if the file is missing, damaged or not made by `save`."""
-        try:
+        with reading(path, "not a readable decoding graph", expected="graph.npz of steps/mkgraph",
+                     next="make the graph again (steps/mkgraph)"):
             with np.load(require_file(path, next="make the graph (steps/mkgraph)"), allow_pickle=False) as file:
                 graph = cls(*(file[name] for name in MEMBERS))
-        except (BadZipFile, KeyError, ValueError, EOFError) as error:
-            raise RecipeError(
-                "not a readable decoding graph",
-                file=path,
-                expected="graph.npz of steps/mkgraph",
-                found=f"{type(error).__name__}: {error}",
-                next="make the graph again (steps/mkgraph)",
-            ) from None
         graph.num_pdfs = int(graph.num_pdfs)
         if graph.arcs[:, 2].max() > graph.num_pdfs:
             raise RecipeError(

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from ..io.archives import read_alignments
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish, publish_path
 from .store import FrameStore, write_frame_store
 
@@ -117,10 +117,14 @@ def publish_labels(data, labels: Mapping[str, np.ndarray]) -> None:
 
     data = Path(data)
     storage = (data / "pdf_labels.h5").absolute()
-    cuts = CutSet.from_file(require_file(data / "cuts.jsonl.gz", next=f"steps/make_fbank {data}"))
+    def cuts():
+        path = require_file(data / "cuts.jsonl.gz", next=f"steps/make_fbank {data}")
+        with reading(path, "cut manifest is damaged", next=f"steps/make_fbank {data}"):
+            yield from CutSet.from_file(path)
+
     lines = []
     with publish_path(storage) as temporary, NumpyHdf5Writer(temporary) as writer:
-        for cut in cuts:
+        for cut in cuts():
             if cut.id not in labels:
                 continue
             values = labels[cut.id]
