@@ -23,7 +23,7 @@ import numpy as np
 
 from ..io.errors import RecipeError, require_file
 from ..io.publish import publish
-from .openfst import FstArrays
+from .openfst import FstArrays, expand
 
 MAX_EPSILON_DEPTH = 100  # real graphs need about ten; more means a loop of epsilons
 MEMBERS = ("arcs", "words", "seq_offsets", "seq_words", "num_pdfs")
@@ -121,12 +121,6 @@ class Arcs:
         twin[1:] = same
         twin[:-1] |= same
         return order, twin
-
-
-def expand(counts: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For every i, `counts[i]` rows: (i repeated, starts[i] + 0, 1, ...)."""
-    owner = np.repeat(np.arange(len(counts)), counts)
-    return owner, np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(len(owner))
 
 
 def pairs_meeting(left_state: np.ndarray, right_state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
