@@ -192,7 +192,9 @@ def equal_states(fst: FstArrays) -> tuple[np.ndarray, np.ndarray]:
         chosen = states[np.maximum.accumulate(np.where(fresh, np.arange(len(fresh)), 0))]
         gone, chosen = states[~fresh], chosen[~fresh]
         into[gone], alive[gone], name[gone] = chosen, False, name[chosen]
-        changed = np.unique(np.append(gone, chosen))
+        changed = np.zeros(fst.num_states, bool)
+        changed[gone] = changed[chosen] = True
+        changed = np.flatnonzero(changed)
         _, rows = expand(last_entering[changed + 1] - last_entering[changed], last_entering[changed])
         before = np.zeros(fst.num_states, bool)
         before[entering[rows]] = True

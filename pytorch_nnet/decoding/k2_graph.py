@@ -180,12 +180,16 @@ def reachable(src: np.ndarray, dst: np.ndarray, root: int, size: int) -> np.ndar
     offsets, targets = np.append(0, np.cumsum(np.bincount(src, minlength=size))), dst[order]
     seen = np.zeros(size, bool)
     seen[root] = True
+    place = np.empty(size, np.int32)
     frontier = np.array([root])
     while len(frontier):
         _, rows = expand(offsets[frontier + 1] - offsets[frontier], offsets[frontier])
         fresh = targets[rows]
-        frontier = np.unique(fresh[~seen[fresh]])
-        seen[frontier] = True
+        fresh = fresh[~seen[fresh]]
+        seen[fresh] = True
+        # Each state once, without sorting: where it stands last.
+        place[fresh] = np.arange(len(fresh))
+        frontier = fresh[place[fresh] == np.arange(len(fresh))]
     return seen
 
 
