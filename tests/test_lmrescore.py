@@ -3,6 +3,7 @@
 import math
 import random
 import shutil
+from collections import Counter
 from functools import cache
 
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 import toy_language as toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_decoding_lattice import every_path, lattices
+from test_decoding_lattice import cost, every_path, lattices
 from test_decoding_steps import DIM, has_k2, hypotheses, speak, triphone_model  # noqa: F401
 from test_lm_tools import Backoff
 
 from pytorch_nnet.corpus.datadir import DataDir
-from pytorch_nnet.decoding.lattice import Lattice, LatticeReader, LatticeWriter, best_paths
+from pytorch_nnet.decoding.histories import Beam
+from pytorch_nnet.decoding.lattice import Lattice, LatticeReader, LatticeWriter
 from pytorch_nnet.decoding.rescore import Change
 from pytorch_nnet.io.archives import write_ark_scp
 from pytorch_nnet.lang.arpa import read_arpa, write_arpa
@@ -102,6 +104,28 @@ def test_every_path_changes_by_what_the_models_say(models, lattice, first, order
     assert len(paths) == len(expected)
     for (words, am, graph), (*kept, hand) in zip(sorted(paths), sorted(expected)):
         assert [words, am] == kept and graph == pytest.approx(hand, abs=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(lattices(), st.integers(0, 5), st.integers(1, 4), st.sampled_from([0.05, 0.3, 1.0]), st.sampled_from([0.0, 0.1, 2.5, 1e6]))
+def test_a_beam_keeps_the_paths_within_it(models, lattice, seed, order, acwt, width):
+    change = Change(models(seed, 2), models(seed, order), WORDS)
+    everything, kept = every_path(change.rescored(lattice)), every_path(change.rescored(lattice, Beam(acwt, width)))
+    close = [words for words, am, graph in every_path(lattice) if cost((words, am, graph), 1 / acwt, 0.0) <= width + 1e-5
+             + min(cost(path, 1 / acwt, 0.0) for path in every_path(lattice))]
+    assert set(kept) <= set(everything) and len(kept) <= len(everything)
+    assert not Counter(close) - Counter(words for words, _, _ in kept)
+    assert width < 1e6 or len(kept) == len(everything)
+
+
+def test_a_beam_drops_what_is_far_beyond_it(models):
+    # Three places, at each a likely word and one that costs 4 more.
+    arcs = [(place, place + 1, word) for place in range(3) for word in (1, 2)]
+    lattice = Lattice.build(*zip(*arcs), [-8.0 * (word - 1) for *_, word in arcs], np.zeros(6), np.arange(4))
+    change = Change(models(0, 2), models(0, 4), WORDS)
+    for width, most in ((3.9, 0), (4.1, 1), (8.1, 2), (12.1, 3)):
+        kept = every_path(change.rescored(lattice, Beam(0.5, width)))
+        assert max(sum(word == 2 for word, _ in words) for words, _, _ in kept) == most
 
 
 @settings(max_examples=40, deadline=None)
