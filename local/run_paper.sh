@@ -52,6 +52,7 @@ fi
 . utils/parse_options.sh
 [ $# -eq 0 ] || fail "unexpected argument: $1 (see local/run_paper.sh --help)"
 . utils/stages.sh
+hold_folder
 
 numbers() { # name least most values...: in their shortest form, as they name folders (0.50 and .5 are 0.5), each once
   local name=$1 least=$2 most=$3

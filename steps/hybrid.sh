@@ -29,7 +29,7 @@ if begin 2 "features: MFCC for the GMMs, 31-channel 10th-root filterbank for the
     once --out data/train_sp -- utils/perturb_data_dir_speed "$speeds" data/train data/train_sp
     features train_sp
   fi
-  for set in dev "$test_set"; do spawn "" features "$set"; done
+  for set in dev $test_set $more_tests; do spawn "" features "$set"; done
   join
   end
 fi
@@ -114,38 +114,42 @@ if begin 9 "graphs, decoding of every system with $decoder"; then
     once --out "exp/$gmm/graph" -- steps/mkgraph data/lang "exp/$gmm" "exp/$gmm/graph"
   done
   # Together, as what ensembles share with their members is then computed once; first, as these take longest.
-  for set in dev "$test_set"; do spawn "" decode_systems "$set" cnn lstm1 lstm2 $ensembles; done
+  for set in dev $test_set $more_tests; do spawn "" decode_systems "$set" cnn lstm1 lstm2 $ensembles; done
   for name in $gmms dnn sainath self $students; do
-    for set in dev "$test_set"; do spawn "" decode_systems "$set" "$name"; done
+    for set in dev $test_set $more_tests; do spawn "" decode_systems "$set" "$name"; done
   done
   join
   if [ -n "$rescore_lm" ]; then
-    for set in dev "$test_set"; do rescore_systems "$set" $systems; done
+    for set in dev $test_set $more_tests; do rescore_systems "$set" $systems; done
   fi
   end
 fi
 
-tabulate() { # lm folder: tables, figures and tests between systems of what was decoded, or rescored, with one language model
-  local name decoded=()
-  for name in $systems; do decoded+=(--in "exp/$name/decode_dev_$1" --in "exp/$name/decode_${test_set}_$1"); done
-  once "${decoded[@]}" --out "$2" -- \
-    steps/make_tables --dev dev --test "$test_set" --lm "$1" --timing exp/timing --baseline cnn exp "$2" $systems
-  once "${decoded[@]}" --in "$2" --out "$2" --name significance -- \
-    steps/compare_systems --dev dev --test "$test_set" --lm "$1" exp "$2/significance.tsv" $systems
+tabulate() { # test set, lm: tables, figures and tests between systems of what was decoded, or rescored, with one language model
+  local name decoded=() folder=exp/results
+  if [ "$1" != "$test_set" ]; then folder+=_$1; fi
+  if [ "$2" != "$lm" ]; then folder+=_$2; fi
+  for name in $systems; do decoded+=(--in "exp/$name/decode_dev_$2" --in "exp/$name/decode_$1_$2"); done
+  once "${decoded[@]}" --out "$folder" -- \
+    steps/make_tables --dev dev --test "$1" --lm "$2" --timing exp/timing --baseline cnn exp "$folder" $systems
+  once "${decoded[@]}" --in "$folder" --out "$folder" --name significance -- \
+    steps/compare_systems --dev dev --test "$1" --lm "$2" exp "$folder/significance.tsv" $systems
 }
 
 if begin 10 "NIST scoring where the test set has stm and glm, tables and figures"; then
-  if has "data/$test_set/stm"; then
+  for set in $test_set $more_tests; do
+    has "data/$set/stm" || continue
     for name in $systems; do
-      for used in $lm $rescore_lm; do spawn "" score_by_stm "$name" "$used"; done
+      for used in $lm $rescore_lm; do spawn "" score_by_stm "$name" "$used" "$set"; done
     done
-    join
-  fi
+  done
+  join
   models=()
   for name in dnn $nets $ensembles self$students; do models+=("exp/$name"); done
   once --out exp/timing -- steps/time_nnets exp/timing/timing.json exp/frames_dev "${models[@]}"
-  tabulate "$lm" exp/results
-  if [ -n "$rescore_lm" ]; then tabulate "$rescore_lm" "exp/results_$rescore_lm"; fi
+  for set in $test_set $more_tests; do
+    for used in $lm $rescore_lm; do tabulate "$set" "$used"; done
+  done
   end exp/results/RESULTS.md
 fi
 

@@ -8,6 +8,7 @@ gmms="mono tri1 tri2 tri3"
 device=${device:-cpu}  # where networks are evaluated; sizes.sh of a preset may say cuda
 speeds=${speeds:-}  # of copies of the training set, such as 0.9,1,1.1; '': the set as it is, as in the paper. sizes.sh may say
 decode_nj=1  # as many decodings side by side as there are jobs
+more_tests=${more_tests:-}  # test sets beside $test_set, with tables of their own
 rescore_lm=${rescore_lm:-}  # name of a larger language model, $rescore_arpa, for lattices that $lm_arpa made; '': none
 
 train_net() { # name config seed options...
@@ -71,9 +72,8 @@ rescore_systems() { # set names...: their lattices with the larger model; few jo
     steps/lmrescore --nj "$((nj < 4 ? nj : 4))" --cmd "$decode_cmd" --acwt "$acwt" --beam 8 "$lm_arpa" "$rescore_arpa" "data/$set" data/lang "${folders[@]}"
 }
 
-score_by_stm() { # name [lm]: by NIST's rules, at the LM weight and penalty of dev alone: sweeping them here would only tempt
-  local used=${2:-$lm}
-  once --in "exp/$1/decode_dev_$used" --out "exp/$1/decode_${test_set}_$used" --name stm -- \
-    local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$1/decode_dev_$used" "data/$test_set" data/lang \
-    "exp/$1/decode_${test_set}_$used"
+score_by_stm() { # name [lm [test set]]: by NIST's rules, at the LM weight and penalty of dev alone: sweeping them here would only tempt
+  local used=${2:-$lm} set=${3:-$test_set}
+  once --in "exp/$1/decode_dev_$used" --out "exp/$1/decode_${set}_$used" --name stm -- \
+    local/score.sh --cmd "$decode_cmd" --tuned-on "exp/$1/decode_dev_$used" "data/$set" data/lang "exp/$1/decode_${set}_$used"
 }

@@ -20,3 +20,5 @@ git ls-files '*.sh' '.ci/run' 'egs/*/run.sh' | sort -u | xargs .venv/bin/shellch
 if [ "$fast" = true ]; then exit 0; fi
 echo "== every stage on the smoke corpus"
 tests/smoke.sh
+echo "== killed and started again"
+tests/soak.sh --fast true --kills 6

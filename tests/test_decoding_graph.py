@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_search import graph_rows, k2_graph_rows, viterbi
 
-from pytorch_nnet.decoding.graph import GraphBuilder, check_phones
+from pytorch_nnet.decoding.fst_operations import to_library
+from pytorch_nnet.decoding.graph import check_phones
+from pytorch_nnet.decoding.graph_builder import GraphBuilder
 from pytorch_nnet.decoding.k2_graph import Arcs, K2Graph
 from pytorch_nnet.decoding.openfst import ARC, FstArrays, read_fst, write_fst
 from pytorch_nnet.io.errors import RecipeError
@@ -18,13 +20,12 @@ kaldifst = pytest.importorskip("kaldifst")
 
 
 def build(folder, **lang_options):
-    """(HCLG StdVectorFst, TransitionModel, lang folder) of the toy language."""
+    """(HCLG, TransitionModel, lang folder) of the toy language."""
     lang = toy.write_lang(folder / "lang", **lang_options)
     transitions, tree = toy.toy_model()
     disambig = [int(i) for i in (lang / "phones/disambig.int").read_text().split()]
     builder = GraphBuilder(transitions, tree, disambig)
-    hclg = builder.build(*(kaldifst.StdVectorFst.read(str(lang / name)) for name in ("L_disambig.fst", "G.fst")))
-    return hclg, transitions, lang
+    return builder.build(lang / "L_disambig.fst", lang / "G.fst"), transitions, lang
 
 
 def symbols(path):
@@ -61,12 +62,11 @@ def test_hclg_accepts_exactly_the_lexicons_words_in_the_grammars_order(tmp_path)
             lines.append(f"{at} {state} {words[word]} {words[word]} 0.5")
             at, state = state, state + 1
         ends.append(str(at))
-    grammar = kaldifst.compile("\n".join(lines + ends) + "\n")
+    kaldifst.compile("\n".join(lines + ends) + "\n").write(str(tmp_path / "G.fst"))
     transitions, tree = toy.toy_model()
     disambig = [int(i) for i in (lang / "phones/disambig.int").read_text().split()]
-    hclg = GraphBuilder(transitions, tree, disambig).build(
-        kaldifst.StdVectorFst.read(str(lang / "L_disambig.fst")), grammar
-    )
+    arrays = GraphBuilder(transitions, tree, disambig).build(lang / "L_disambig.fst", tmp_path / "G.fst")
+    hclg = to_library(arrays)
 
     allowed = {tuple(s) for s in SENTENCES}
     for length in range(4):
@@ -75,7 +75,6 @@ def test_hclg_accepts_exactly_the_lexicons_words_in_the_grammars_order(tmp_path)
             assert found == (sequence in allowed), sequence
 
     # Input side: phones at the first transition of every phone, all other transitions silent.
-    arrays = as_arrays(hclg, tmp_path)
     first = np.zeros(transitions.num_transition_ids + 1, np.int32)
     for tid in range(1, len(first)):
         if transitions.transition_ids_is_start_of_phone(tid) and not transitions.is_self_loop(tid):
@@ -125,21 +124,20 @@ def test_cost_of_a_path_is_the_sum_of_its_models_in_kaldis_scales(tmp_path):
     cost += 0.5 + 0.1 * ends.index("a")
     loglikes = np.full((len(labels), transitions.num_pdfs), -1e4)
     loglikes[np.arange(len(labels)), np.array(labels) - 1] = 0
-    found, said = viterbi(*graph_rows(as_arrays(hclg, tmp_path), pdfs(transitions)), loglikes)
+    found, said = viterbi(*graph_rows(hclg, pdfs(transitions)), loglikes)
     assert said == (words["cat"], words["a"])
     assert found == pytest.approx(cost, abs=2e-3)  # determinization rounds to 1/1024
 
 
 def test_k2_form_gives_the_best_path_and_cost_of_hclg(tmp_path):
     hclg, transitions, _ = build(tmp_path)
-    arrays = as_arrays(hclg, tmp_path)
-    assert (arrays.arcs["ilabel"] == 0).any()
-    graph = K2Graph.from_hclg(arrays, pdfs(transitions), transitions.num_pdfs)
+    assert (hclg.arcs["ilabel"] == 0).any()
+    graph = K2Graph.from_hclg(hclg, pdfs(transitions), transitions.num_pdfs)
     assert (graph.arcs[:, 2] != 0).all()
     rng = np.random.default_rng(1)
     for frames in (3, 11, 40):
         loglikes = rng.normal(size=(frames, transitions.num_pdfs))
-        expected = viterbi(*graph_rows(arrays, pdfs(transitions)), loglikes)
+        expected = viterbi(*graph_rows(hclg, pdfs(transitions)), loglikes)
         found = viterbi(*k2_graph_rows(graph), loglikes)
         assert found[1] == expected[1] and found[0] == pytest.approx(expected[0], abs=1e-4)
 
@@ -206,12 +204,12 @@ def test_a_loop_of_epsilons_is_refused():
 def test_transition_ids_beyond_the_model_are_refused(tmp_path):
     hclg, transitions, _ = build(tmp_path)
     with pytest.raises(RecipeError, match="graph and model disagree"):
-        K2Graph.from_hclg(as_arrays(hclg, tmp_path), pdfs(transitions)[:-3], transitions.num_pdfs)
+        K2Graph.from_hclg(hclg, pdfs(transitions)[:-3], transitions.num_pdfs)
 
 
 def test_graph_file_round_trip_and_damage(tmp_path):
     hclg, transitions, _ = build(tmp_path)
-    graph = K2Graph.from_hclg(as_arrays(hclg, tmp_path), pdfs(transitions), transitions.num_pdfs)
+    graph = K2Graph.from_hclg(hclg, pdfs(transitions), transitions.num_pdfs)
     for name in ("a.npz", "b.npz"):
         graph.save(tmp_path / name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -143,6 +144,27 @@ def test_sampler_is_uniform_over_frames_and_resumes(store):
     other.restore(state)
     for one, two in zip(expected, [other.draw() for _ in range(3)]):
         assert all((a == b).all() for a, b in zip(one, two))
+
+
+def test_masks_hide_one_band_of_channels_and_one_of_frames(store):
+    sampler = FrameSampler(store, batch=2000, seed=1, masks=(5, 9))
+    state = sampler.state()
+    drawn = sampler.draw()
+    hidden = (drawn.windows.numpy() == 0) & (store.windows(drawn.frames.numpy()) != 0)
+    whole = store.windows(drawn.frames.numpy()) != 0
+    np.testing.assert_array_equal(drawn.windows.numpy()[~hidden], store.windows(drawn.frames.numpy())[~hidden])
+    # The middle frame lies within its utterance, so it shows the band of channels, and it is never within a band of frames.
+    channels = hidden[:, 20]
+    widths = channels.sum(1)
+    assert set(widths) == set(range(6)) and all(np.ptp(np.flatnonzero(row)) == width - 1 for row, width in zip(channels, widths) if width)
+    assert np.abs(np.bincount(widths) / 2000 - 1 / 6).max() < 0.05
+    frames = np.array([all_hidden[:, ~band].any(1) for all_hidden, band in zip(hidden, channels)])
+    assert not frames[:, 20].any() and frames.sum(1).max() <= 9 and frames.any(1).mean() > 0.3 and whole.any()
+    # Every process sees the masks of its own windows, and a restored state draws the same again.
+    shares = [FrameSampler(store, 2000, seed=1, share=slice(begin, begin + 1000), masks=(5, 9)).draw() for begin in (0, 1000)]
+    assert torch.equal(torch.cat([share.windows for share in shares]), drawn.windows)
+    sampler.restore(state)
+    assert torch.equal(sampler.draw().windows, drawn.windows)
 
 
 def test_sweep_with_a_limit_spreads_over_the_set(store):

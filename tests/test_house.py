@@ -8,7 +8,7 @@ import pytest
 
 from conftest import ROOT
 
-FLOORS = ["io", "corpus", "features", "lang", "hmm", "frames", "models", "training", "decoding", "scoring"]
+FLOORS = ["io", "corpus", "features", "lang", "hmm", "frames", "models", "training", "decoding", "scoring", "recognition"]
 SOURCES = sorted((ROOT / "pytorch_nnet").rglob("*.py"))
 
 

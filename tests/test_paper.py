@@ -276,7 +276,7 @@ def recipe(tmp_path):
     (tmp_path / "path.sh").write_text(f"ROOT={ROOT}\n")
     (tmp_path / "cmd.sh").write_text("train_cmd=run decode_cmd=run cuda_cmd=run\n")
     (tmp_path / "conf/mini/sizes.sh").write_text("acwt=0.1 beam=9 lattice_beam=3 max_active=1500\n")
-    for name in ("utils/stages.sh", "utils/parse_options.sh", "local/run_paper.sh", "steps"):
+    for name in ("utils/stages.sh", "utils/parse_options.sh", "utils/run_lock.py", "local/run_paper.sh", "steps"):
         (tmp_path / name).symlink_to(ROOT / name)
     # Makes the folders, and PAPER.md, which the script shows at the end.
     (tmp_path / "utils/once.py").write_text(

@@ -96,9 +96,13 @@ def test_further_releases_are_in_the_plan(run, recipe, tmp_path):
     assert done.returncode == 0 and "not estimated]" not in done.stdout, done.stderr
     assert all(name in done.stdout for name in ("prepare_rt03", "prepare_fisher", "interpolate_lm", "score.sh"))
     rescored = re.findall(r"lmrescore +(\S+) and (\d+) more", done.stdout)
-    assert rescored == [("exp/mono/decode_dev_fsh_fg", "13"), ("exp/mono/decode_eval2000_fsh_fg", "13")]
-    # To the 90 come two preparations, three models, two rescorings, 14 scores by stm, tables, and tests between systems.
-    assert "113 of 113 commands would run" in done.stdout and done.stdout.count("exp/results_fsh_fg") == 2
+    assert rescored == [(f"exp/mono/decode_{name}_fsh_fg", "13") for name in ("dev", "eval2000", "rt03")]
+    # To the 90 come two preparations, three models, two rescorings, 14 scores by stm, tables, and tests between systems; for RT-03 five
+    # of features, nine decodings, a rescoring, 28 scores, two times tables and tests.
+    assert "160 of 160 commands would run" in done.stdout
+    assert all(done.stdout.count(f"exp/results{name} ") == 2 for name in ("", "_fsh_fg", "_rt03", "_rt03_fsh_fg"))
+    estimator = Estimator("mini-smoke", "smoke", 100)
+    assert estimator.hours(["exp/tri3/graph", "data/rt03_fbank"]) == estimator.rate("hours.rt03")
     assert "--fisher: no such" in run(folder / "run.sh", "--dry-run", "--fisher", "/none").stderr
 
 
@@ -107,6 +111,19 @@ def test_an4_plan(run, recipe, tmp_path):
     done = run(folder / "run.sh", "--dry-run", "--nj", "1", "--an4", tmp_path)
     assert done.returncode == 0 and "not estimated]" not in done.stdout and "stage 10:" in done.stdout, done.stderr
     assert "--an4 is not given" in run(folder / "run.sh", "--status").stderr
+
+
+def test_speeds_make_the_networks_hours_longer_not_the_gmms(run, recipe, tmp_path):
+    folder = recipe("an4")
+    plans = {preset: run(folder / "run.sh", "--dry-run", "--nj", "1", "--an4", tmp_path, "--preset", preset).stdout for preset in ("mini", "full")}
+    assert "not estimated]" not in plans["full"] and "perturb_data_dir_speed" in plans["full"] and "train_sp" not in plans["mini"]
+    estimator = Estimator("an4", "full", 250)
+    hours = estimator.sets["train"]
+    estimator.cost(["utils/perturb_data_dir_speed", "0.9,1,1.1", "data/train", "data/train_sp"], ["data/train_sp"])
+    three = hours * (1 / 0.9 + 1 + 1 / 1.1)
+    for words, expected in ((["data/train", "exp/mono"], hours), (["data/train_fbank"], hours), (["data/train_sp"], three),
+                            (["data/train_sp_fbank", "exp/tri3_ali_train"], three), (["exp/frames_train"], three), (["data/dev"], estimator.sets["dev"])):
+        assert estimator.hours(words) == pytest.approx(expected), words
 
 
 @pytest.mark.parametrize("preset, classes", [("paper", 9000), ("mini", 363)])

@@ -236,10 +236,14 @@ def test_every_network_overfits_a_small_set(tmp_path, stores, arch, shape):
     assert model.parameters == sum(parameter.numel() for parameter in model.module.parameters())
 
 
-def test_evaluation_by_utterance_equals_validation_by_window(tmp_path, stores):
-    trainer = Trainer(tiny_options(max_epochs=1), *stores, tmp_path / "net")
+@pytest.mark.parametrize("arch, shape", [("blstm", dict(hidden=[4, 4])), ("vision", dict(channels=[2, 2, 2], hidden=[4, 4])),
+                                         ("sainath", dict(channels=[2, 2], hidden=[4]))])
+def test_evaluation_and_validation_by_utterance_equal_those_by_window(tmp_path, stores, arch, shape):
+    trainer = Trainer(tiny_options(arch=arch, **shape, max_epochs=1), *stores, tmp_path / "net")
     result = trainer.run()
     loss, fer = trainer.validate()
+    trainer.options.valid_frames = 10_000  # more than there are: all of them, as windows
+    assert trainer.validate() == (pytest.approx(loss, rel=1e-5), pytest.approx(fer))
     assert result["fer"] == pytest.approx(fer) and result["cross_entropy"] == pytest.approx(loss, rel=1e-5)
 
 

@@ -129,6 +129,8 @@ class Estimator:
         """Hours of the set that the first argument with a set's name in it speaks of."""
         for word in words:
             parts = word.replace("/", "_").split("_")
+            if parts[:2] == ["data", "rt03"]:
+                return speech_hours("data/rt03") or self.rate("hours.rt03")
             for name in self.sets:
                 if word.startswith(("data/", "exp/")) and name in parts:
                     perturbed = name == "train" and (parts[0] == "exp" or "sp" in parts)

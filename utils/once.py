@@ -13,8 +13,11 @@ The marker records the command, a digest of every input and a digest of it all. 
 folders: a file counts by its content, a folder by its markers (or, where it has none, such as a corpus from a disc, by the
 names, sizes and times of its files). --nj, --cmd, --threads and --device do not count:
 they change where work runs, not what comes out.
+It also records size and CRC-32 of the files that the command made (utils/filesums.py). Before a command runs, the files of its inputs
+are compared with what their own markers say, so that damage ends a run before anything is made of it.
 An output whose marker differs is stale and is removed before the command runs; one left by the same command, killed, is kept
-so that the command can resume. Standard library only: it starts dozens of times in a run.
+so that the command can resume. A signal that ends this program ends the command and all that it started. In a recipe's run, nothing starts
+once the run has ended. Standard library only: it starts dozens of times in a run.
 
 Several commands may work on one folder, one after another (copy, then features, then CMVN in a data directory). Each depends on
 the markers it found there when it first ran; markers added later do not make it stale, and those that followed from its own
@@ -28,6 +31,15 @@ import shutil
 import subprocess
 import sys
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+import filesums  # noqa: E402
+
+from pytorch_nnet.io.errors import RecipeError  # noqa: E402
+from pytorch_nnet.io.process import call, ended_by  # noqa: E402
+from pytorch_nnet.io.publish import publish, writing  # noqa: E402
 
 NOT_COUNTED = ("--nj", "--cmd", "--threads", "--device")
 HASH_CONTENT_UP_TO = 64 << 20  # larger files count by size and time
@@ -88,6 +100,8 @@ def main(argv):
         request = Request(argv)
     except ValueError as error:
         return fail(str(error), "see the usage at the top of utils/once.py")
+    if orphaned():
+        return fail(f"the run that this command is part of has ended: {' '.join(request.command)}", "start the run again")
     missing = request.missing()
     if missing:
         stage = int(os.environ.get("STAGE_NUMBER", "1") or 1)
@@ -97,28 +111,57 @@ def main(argv):
     if not request.force and all(digest == whole for digest in request.recorded()):
         return 0
 
+    resumed = request.outs if any(request.recorded(begun=True)) else []  # what was killed there may have changed others' files
+    for path in sorted(set(now) - set(resumed)):
+        for changed in filesums.damage(path):
+            return fail(filesums.report(*changed))
     announce()
-    outs, marker, command = request.outs, request.marker, request.command
-    for out in outs:
-        for later in set(markers(out)) - set(earlier_markers(out, request.own)) - {marker}:
-            remove(os.path.join(out, later))
-        remove(os.path.join(out, marker))
-        begun = os.path.join(out, started(marker))
-        if not request.name and os.path.isdir(out) and (request.force or (read_json(begun) or {}).get("digest") != whole):
-            shutil.rmtree(out)
-        os.makedirs(out, exist_ok=True)
-        write_json(begun, {"inputs": now, "digest": whole})
-    start = time.time()
-    code = subprocess.call(command, stdin=subprocess.DEVNULL)
-    if code:
-        print(f"once.py: failed with code {code}: {' '.join(command)}", file=sys.stderr)
-        return code
-    record = {"command": request.words, "inputs": now, "seconds": round(time.time() - start, 1), "digest": whole}
-    for out in outs:
+    try:
+        prepare(request, now, whole)
+        before = {out: filesums.stamps(out) if request.name else None for out in request.outs}
+        start = time.time()
+        code = call(request.command, stdin=subprocess.DEVNULL)
+        if code:
+            reason = f" ({ended_by(code)})" if ended_by(code) else ""
+            print(f"once.py: failed with code {code}{reason}: {' '.join(request.command)}", file=sys.stderr)
+            return code
+        record = {"command": request.words, "inputs": now, "seconds": round(time.time() - start, 1), "digest": whole}
+        return mark(request, record, before)
+    except RecipeError as error:
+        return fail(error.report())
+    except OSError as error:
+        return fail(f"cannot run {request.command[0]}, or write beside its output: {error}")
+
+
+def orphaned():
+    """True in a process of a run whose lock is gone or another run's by now (utils/run_lock.py)."""
+    run = os.environ.get("RECIPE_RUN")
+    return bool(run) and (read_json(".run.lock") or {}).get("id") != run
+
+
+def prepare(request, now, whole):
+    """Removes what is stale in the output folders, and notes in each what is about to be made."""
+    for out in request.outs:
+        with writing(os.path.join(out, request.marker)):
+            for later in set(markers(out)) - set(earlier_markers(out, request.own)) - {request.marker}:
+                remove(os.path.join(out, later))
+            remove(os.path.join(out, request.marker))
+            begun = os.path.join(out, started(request.marker))
+            if not request.name and os.path.isdir(out) and (request.force or (read_json(begun) or {}).get("digest") != whole):
+                shutil.rmtree(out)
+            write_json(begun, {"inputs": now, "digest": whole})
+
+
+def mark(request, record, before):
+    """Writes the markers of a command that has ended well; returns the exit code.
+
+    before: {out: what filesums.stamps said when the command began}: a command that adds to a folder answers for what it wrote.
+    """
+    for out in request.outs:
         if not os.path.isdir(out):
             return fail(f"the command ended well but made no {out}", "a fault in the step: please report it")
-        write_json(os.path.join(out, marker), record)
-        remove(os.path.join(out, started(marker)))
+        write_json(os.path.join(out, request.marker), {**record, filesums.KEY: filesums.sums(out, before[out])})
+        remove(os.path.join(out, started(request.marker)))
     return 0
 
 
@@ -214,12 +257,8 @@ def read_json(path):
 
 
 def write_json(path, value):
-    temporary = f"{path}.tmp{os.getpid()}"
-    with open(temporary, "w") as file:
+    with publish(path) as file:
         json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def remove(path):
@@ -229,8 +268,8 @@ def remove(path):
         pass
 
 
-def fail(what, next_step):
-    print(f"once.py: ERROR: {what}\n  next:     {next_step}", file=sys.stderr)
+def fail(what, next_step=""):
+    print(f"once.py: ERROR: {what}" + (f"\n  next:     {next_step}" if next_step else ""), file=sys.stderr)
     return 1
 
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Prints what a recipe would run, stage by stage: run.sh --dry-run, with estimates, and run.sh --status, without.
 
-Usage: ... | utils/plan.py --preset NAME --corpus NAME --classes N --nj N [--status]
+Usage: ... | utils/plan.py --preset NAME --corpus NAME --classes N --nj N [--status] [--disk]
  e.g.: run.sh --dry-run calls it, from the recipe's folder
 
 Reads commands from stdin, each as fields that end in NUL: number and title of the stage, 1 if it runs beside its neighbours
 else 0, how many arguments utils/once.py would get, and these. A command is `done` if its markers match, `stale` if an input, an option
 or something it depends on has changed or will be redone, `begun` if it was interrupted and resumes, else `missing`. Changes nothing.
-Exits 1 if a command of the plan lacks an input that no earlier one makes. Standard library only.
+Exits 1 if a command of the plan lacks an input that no earlier one makes. With --disk, as run.sh calls it before it starts, it says nothing but
+that the disk may be too small for what would run; exits 1 if it is smaller than half the estimate. Standard library only.
 """
 
 import os
@@ -134,8 +135,8 @@ def show(commands, cores, estimates):
 
 def main(argv):
     options = {"--preset": "", "--corpus": "", "--classes": "0", "--nj": "1"}
-    status = "--status" in argv
-    words = [word for word in argv if word != "--status"]
+    status, disk = "--status" in argv, "--disk" in argv
+    words = [word for word in argv if word not in ("--status", "--disk")]
     options.update(zip(words[::2], words[1::2]))
     plan = Plan()
     for command in read_commands(sys.stdin.buffer.read()):
@@ -146,6 +147,9 @@ def main(argv):
         for command in plan.commands:  # of all, as later ones depend on sizes that earlier ones have
             cost = estimator.cost(command.request.command, command.request.outs)
             command.cost = cost if command.runs else None
+    if disk:
+        return check_disk(sum(command.cost.gb for command in plan.commands if command.cost), free_space())
+    if not status:
         sizes = ", ".join(f"{name} {hours:.3g} h" for name, hours in estimator.sets.items())
         print(f"Plan for {cores} cores, preset {options['--preset']}, speech: {sizes}\n")
     stages = {}
@@ -162,12 +166,28 @@ def main(argv):
     return 1 if plan.lacking else 0
 
 
+def free_space():
+    """Gigabytes left where exp is, which may be a link to a larger disk."""
+    return shutil.disk_usage("exp" if os.path.exists("exp") else ".").free / 1e9
+
+
+def check_disk(needed, free):
+    """Exit code: 1 if the disk is surely too small. Estimates are good to a factor of two, so between half and all of one it is a warning."""
+    if free >= needed:
+        return 0
+    small = free < needed / 2
+    print(f"plan.py: {'ERROR' if small else 'WARNING'}: {'no' if small else 'perhaps no'} space for what would run\n"
+          f"  file:     {os.getcwd()}\n  expected: {gigabytes(needed)}, estimated (run.sh --dry-run lists it)\n  found:    {gigabytes(free)} free\n"
+          f"  next:     make space, link data and exp to a larger disk{', or call again with --check-disk false' if small else ''}", file=sys.stderr)
+    return int(small)
+
+
 def print_totals(stages, running, cores):
     costs = [command.cost for command in running if command.cost]
     if not costs:
         return
     hours = sum(stage_hours([command for command in commands if command.runs], cores) for commands in stages)
-    disk, free = sum(cost.gb for cost in costs), shutil.disk_usage(".").free / 1e9
+    disk, free = sum(cost.gb for cost in costs), free_space()
     print(f"in all {clock(hours)}, disk {gigabytes(disk)} of {gigabytes(free)} free, memory {gigabytes(max(cost.memory for cost in costs))} "
           "a process")
     print("Estimates, good to a factor of two or so, from utils/rates.tsv, which says where each was measured and which were not.")

@@ -6,18 +6,45 @@
 #     end
 #   fi
 #
-# A stage in which every command is up to date says so in one line.
+# A stage in which every command is up to date says so in one line. `hold_folder` comes before the first stage.
 #
 # With --dry-run or --status nothing runs and nothing is written: `once` notes its command, and `finish`, at the end of the
 # recipe, hands all of them to utils/plan.py.
 
-STAGE_STATE=$(mktemp -u "${TMPDIR:-/tmp}/stage.XXXXXX")
 STAGE_SCRIPT=$0  # named where once.py says what to run first
-export STAGE_STATE STAGE_SCRIPT STAGE_NUMBER STAGE_TITLE
-trap 'rm -f "$STAGE_STATE"' EXIT
+export STAGE_SCRIPT STAGE_NUMBER STAGE_TITLE
 
 planned=() plan_spawned=0
 planning() { [ "$dry_run" = true ] || [ "$status" = true ]; }
+
+# A run has its folder for itself, and takes with it whatever it has started: on SIGINT, SIGTERM and SIGHUP, and when it fails.
+hold_folder() { # does nothing in a run that runs nothing
+  local held
+  planning && return
+  held=$(utils/run_lock.py take $$ "$0${_arguments[*]:+ ${_arguments[*]}}") || exit 1
+  export RECIPE_RUN=${held#RUN=} TMPDIR=${held#* SCRATCH=} STAGE_STATE
+  RECIPE_RUN=${RECIPE_RUN%% SCRATCH=*}
+  STAGE_STATE=$TMPDIR/stage
+  trap 'leave $?' EXIT
+  trap 'exit 129' HUP
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+}
+
+leave() { # exit code
+  trap '' HUP INT TERM
+  if [ "$1" -gt 128 ]; then echo "$0: stopped by SIG$(kill -l "$1"): the same command goes on from what is finished" >&2; fi
+  if [ "$1" != 0 ]; then utils/run_lock.py end $$ || true; fi
+  utils/run_lock.py release $$ || true
+}
+
+# In the background, as bash acts on a signal only between commands of the foreground.
+attended() { # command...
+  local code=0
+  "$@" &
+  wait $! || code=$?
+  return "$code"
+}
 
 require_paths() { # variable...: folders given as options that stage 0 reads; all that are missing are named at once
   local name path missing=0
@@ -35,8 +62,16 @@ has() { # file: is there; before stage 0 has run, a plan takes it that those nam
   [ -s "$1" ] || { planning && [ ! -d "${1%/*}" ] && [[ " $makes " = *" $1 "* ]]; }
 }
 
+# Before a run: stops it if the disk cannot hold what is still to be made, and warns if it may not. The recipe itself, asked for its plan,
+# says what that is. $called_from: where the run was started, as folders given as options may be relative to it.
+check_space() {
+  if planning || [ "$check_disk" = false ]; then return; fi
+  (script=$PWD/${0##*/} && cd "$called_from" && PLAN_FOR=disk "$script" "${_arguments[@]}" --dry-run true --status false)
+}
+
 finish() { # options of utils/plan.py; does nothing in a run that runs
   planning || return 0
+  [ "${PLAN_FOR-}" != disk ] || set -- "$@" --disk
   [ "$status" = false ] || set -- "$@" --status
   printf '%s\0' "${planned[@]+"${planned[@]}"}" | utils/plan.py --nj "$nj" "$@"
 }
@@ -51,7 +86,7 @@ absolute() { # folder paths: the same paths seen from anywhere
 
 begin() { # number title: true if the stage is asked for
   STAGE_NUMBER=$1 STAGE_TITLE=$2 stage_start=$SECONDS
-  rm -f "$STAGE_STATE"
+  planning || rm -f "$STAGE_STATE"
   [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]
 }
 
@@ -68,7 +103,7 @@ end() { # [file]: to show at the end
 once() { # see utils/once.py
   if [ "$force" = true ]; then set -- --force "$@"; fi
   if planning; then planned+=("$STAGE_NUMBER" "$STAGE_TITLE" "$plan_spawned" $# "$@"); return; fi
-  utils/once.py "$@"
+  attended utils/once.py "$@"
 }
 
 # Independent commands side by side: at most $nj at once, every one awaited, any failure fatal. On a terminal the last

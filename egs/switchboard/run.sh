@@ -17,8 +17,9 @@ lambdas=0.75           # weights of the teacher's soft labels, Eq. 1; several: "
 top_cs=90              # classes kept per frame; several: "1 3 10 30 90"
 force=false            # redo what is up to date
 dry_run=false          # print what would run, with disk, memory and hours, and run nothing
+check_disk=true        # stop before the first stage if the disk cannot hold what the plan estimates
 status=false           # print which commands are done, stale or missing, and run nothing
-rt03=                  # LDC2007S10: a second test set, data/rt03
+rt03=                  # LDC2007S10: a second test set
 fisher=                # LDC2004T19 and LDC2005T19: text for a language model that rescores the lattices
 help_message="Usage: ./run.sh [options]
  e.g.: ./run.sh                                   # mini corpus, all stages
@@ -35,7 +36,7 @@ Options:
   --preset NAME              smoke, mini or paper
   --mini-size NAME           smoke or default [$mini_size]
   --swbd1 --ms98 --eval2000  the LDC releases
-  --rt03 DIR --fisher '.. ..'  further ones: data/rt03; data/local/fisher/text, and a 4-gram of both texts that rescores the lattices
+  --rt03 DIR --fisher '.. ..'  further ones: a second test set; text, and a 4-gram of both texts that rescores the lattices
   --seed N                   [$seed]
   --decoder NAME             k2 or kaldi [$decoder]
   --lambdas '.. ..'          weights of the soft labels [$lambdas]
@@ -43,6 +44,7 @@ Options:
   --force                    redo what is up to date
   --dry-run                  print the plan: what would run, disk, memory, hours
   --status                   print what is done, stale, missing
+  --check-disk false         start although the disk is smaller than the plan's estimate
   --config FILE              lines of name=value"
 
 called_from=$PWD
@@ -53,6 +55,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 [ $# -eq 0 ] || { echo "run.sh: unexpected argument: $1 (see ./run.sh --help)" >&2; exit 1; }
 . utils/stages.sh
 planning || "$ROOT/utils/setup_env.sh"
+hold_folder
+check_space
 
 if [ -z "$swbd1" ]; then
   [ -n "$preset" ] || preset=$([ "$mini_size" = smoke ] && echo smoke || echo mini)
@@ -69,7 +73,8 @@ rt03=$(absolute "$called_from" "$rt03") fisher=$(absolute "$called_from" "$fishe
 require_paths ${rt03:+rt03} ${fisher:+fisher}
 [ -d "conf/$preset" ] || { echo "run.sh: no preset '$preset': one of smoke, mini, paper" >&2; exit 1; }
 test_set=eval2000
-makes=data/eval2000/stm  # what a later stage asks for, and stage 0 writes
+more_tests=${rt03:+rt03}
+makes="data/eval2000/stm${rt03:+ data/rt03/stm}"  # what a later stage asks for, and stage 0 writes
 lm=tg lm_arpa=data/local/lm/3gram.arpa.gz  # 3-gram: names the decoding directories, as in decode_eval2000_tg
 if [ -n "$fisher" ]; then  # and a 4-gram of both texts, named as in Kaldi, that rescores their lattices: decode_eval2000_fsh_fg
   rescore_lm=fsh_fg rescore_arpa=data/local/lm_mixed/4gram.arpa.gz

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Iterable, Iterator, Mapping
 
 from ..io.archives import read_scp
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish
 
 
@@ -80,10 +80,12 @@ class DataDir:
         data = cls(path, table("utt2spk"))
         data.text = read_text(path / "text") if (path / "text").exists() else {}
         data.wav, data.feats, data.cmvn = table("wav.scp"), table("feats.scp"), table("cmvn.scp")
-        data.num_frames = {utt: int(n) for utt, n in table("utt2num_frames").items()}
+        with reading(path / "utt2num_frames", expected="<utterance> <number>"):
+            data.num_frames = {utt: int(n) for utt, n in table("utt2num_frames").items()}
         for utt, value in table("segments").items():
-            recording, start, end = value.split()
-            data.segments[utt] = Segment(recording, float(start), float(end))
+            with reading(path / "segments", expected="<utterance> <recording> <start> <end>"):
+                recording, start, end = value.split()
+                data.segments[utt] = Segment(recording, float(start), float(end))
             if not 0 <= float(start) < float(end):
                 raise RecipeError("bad segment times", file=path / "segments", id=utt, expected="0 <= start < end", found=value,
                                   next=f"correct the times, or remove the line and call utils/fix_data_dir {path}")
@@ -204,7 +206,7 @@ def read_text(path) -> dict[str, list[str]]:
 def iterate_text(path) -> Iterator[tuple[str, list[str]]]:
     """Like `read_text`, an utterance at a time."""
     previous = None
-    with open(require_file(path), encoding="utf-8") as file:
+    with reading(path, "not a text file of UTF-8"), open(require_file(path), encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             words = line.split()
             if len(words) < 2:

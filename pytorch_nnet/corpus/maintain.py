@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Container, Iterator, Mapping
 
 from ..io.archives import read_scp, refuse_pipe
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish, publish_folder
 from .datadir import DataDir, write_table
 
@@ -62,7 +62,7 @@ def validate_data_dir(path, *, text: bool = True, feats: bool = True, wav: bool 
 
 def read_cut_lines(path) -> Iterator[tuple[str, str]]:
     """Yields (id, JSON line) of a Lhotse cut manifest, without Lhotse."""
-    with gzip.open(require_file(path), "rt", encoding="utf-8") as file:
+    with reading(path, "cut manifest is damaged"), gzip.open(require_file(path), "rt", encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)["id"], line
 

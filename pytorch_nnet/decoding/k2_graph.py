@@ -17,13 +17,12 @@ Arcs into the final state may bear words too. State 0 is the start, the largest 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from zipfile import BadZipFile
 
 import numpy as np
 
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish
-from .openfst import FstArrays
+from .openfst import FstArrays, expand
 
 MAX_EPSILON_DEPTH = 100  # real graphs need about ten; more means a loop of epsilons
 MEMBERS = ("arcs", "words", "seq_offsets", "seq_words", "num_pdfs")
@@ -123,12 +122,6 @@ class Arcs:
         return order, twin
 
 
-def expand(counts: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For every i, `counts[i]` rows: (i repeated, starts[i] + 0, 1, ...)."""
-    owner = np.repeat(np.arange(len(counts)), counts)
-    return owner, np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(len(owner))
-
-
 def pairs_meeting(left_state: np.ndarray, right_state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All (i, j) with left_state[i] == right_state[j]; right_state is sorted."""
     begin = np.searchsorted(right_state, left_state, "left")
@@ -186,12 +179,16 @@ def reachable(src: np.ndarray, dst: np.ndarray, root: int, size: int) -> np.ndar
     offsets, targets = np.append(0, np.cumsum(np.bincount(src, minlength=size))), dst[order]
     seen = np.zeros(size, bool)
     seen[root] = True
+    place = np.empty(size, np.int32)
     frontier = np.array([root])
     while len(frontier):
         _, rows = expand(offsets[frontier + 1] - offsets[frontier], offsets[frontier])
         fresh = targets[rows]
-        frontier = np.unique(fresh[~seen[fresh]])
-        seen[frontier] = True
+        fresh = fresh[~seen[fresh]]
+        seen[fresh] = True
+        # Each state once, without sorting: where it stands last.
+        place[fresh] = np.arange(len(fresh))
+        frontier = fresh[place[fresh] == np.arange(len(fresh))]
     return seen
 
 
@@ -268,17 +265,10 @@ class K2Graph:
     @classmethod
     def load(cls, path) -> "K2Graph":
         """Raises RecipeError if the file is missing, damaged or not made by `save`."""
-        try:
+        with reading(path, "not a readable decoding graph", expected="graph.npz of steps/mkgraph",
+                     next="make the graph again (steps/mkgraph)"):
             with np.load(require_file(path, next="make the graph (steps/mkgraph)"), allow_pickle=False) as file:
                 graph = cls(*(file[name] for name in MEMBERS))
-        except (BadZipFile, KeyError, ValueError, EOFError) as error:
-            raise RecipeError(
-                "not a readable decoding graph",
-                file=path,
-                expected="graph.npz of steps/mkgraph",
-                found=f"{type(error).__name__}: {error}",
-                next="make the graph again (steps/mkgraph)",
-            ) from None
         graph.num_pdfs = int(graph.num_pdfs)
         if graph.arcs[:, 2].max() > graph.num_pdfs:
             raise RecipeError(

@@ -17,6 +17,7 @@ of the last state the number of frames. A word belongs to the beginning of its a
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zipfile
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from typing import Iterator, Sequence
 
 import numpy as np
 
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish_path
 
 STATE = np.dtype([("frame", "<i4"), ("level", "<i4")])
@@ -299,16 +300,17 @@ class LatticeWriter:
     """Publishes a lattice archive: with LatticeWriter(path) as writer: writer.write(utt, lattice)."""
 
     def __init__(self, path):
-        self._published = publish_path(Path(path))
-        self._zip: zipfile.ZipFile | None = None
+        self._path = path
 
     def __enter__(self) -> "LatticeWriter":
-        self._zip = zipfile.ZipFile(self._published.__enter__(), "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        with contextlib.ExitStack() as opened:
+            temporary = opened.enter_context(publish_path(self._path))
+            self._zip = opened.enter_context(zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1))
+            self._open = opened.pop_all()
         return self
 
-    def __exit__(self, *error) -> None:
-        self._zip.close()
-        self._published.__exit__(*error)
+    def __exit__(self, *error) -> bool | None:
+        return self._open.__exit__(*error)
 
     def write(self, utt: str, lattice: Lattice) -> None:
         for name, array in (("states", lattice.states), ("arcs", lattice.arcs)):
@@ -324,18 +326,13 @@ class LatticeReader:
 
     def __init__(self, path):
         self.path = path
-        try:
+        with reading(path, "not a lattice archive", expected="lat.JOB.npz of steps/decode", next="decode again (steps/decode)"):
             self._zip = zipfile.ZipFile(require_file(path, next="decode again (steps/decode)"))
-        except zipfile.BadZipFile as error:
-            raise RecipeError(
-                "not a lattice archive",
-                file=path,
-                expected="lat.JOB.npz of steps/decode",
-                found=str(error),
-                next="decode again (steps/decode)",
-            ) from None
-        suffix = ".states.npy"
-        self.utts = [name[: -len(suffix)] for name in self._zip.namelist() if name.endswith(suffix)]
+        suffix, names = ".states.npy", self._zip.namelist()
+        self.utts = [name[: -len(suffix)] for name in names if name.endswith(suffix)]
+        if names != [f"{utt}.{part}.npy" for utt in self.utts for part in ("states", "arcs")]:
+            raise RecipeError("not a lattice archive", file=path, expected="states and arcs of each utterance", found="other entries",
+                              next="decode again (steps/decode)")
 
     def __len__(self) -> int:
         return len(self.utts)
@@ -347,16 +344,8 @@ class LatticeReader:
         """Raises RecipeError if there is no such utterance or its entry is damaged."""
         arrays = []
         for name, dtype in (("states", STATE), ("arcs", ARC)):
-            try:
+            with reading(self.path, "no readable lattice for this utterance", id=utt, next="decode again (steps/decode)"):
                 array = np.lib.format.read_array(io.BytesIO(self._zip.read(f"{utt}.{name}.npy")), allow_pickle=False)
-            except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-                raise RecipeError(
-                    "no readable lattice for this utterance",
-                    file=self.path,
-                    id=utt,
-                    found=str(error),
-                    next="decode again (steps/decode)",
-                ) from None
             if array.dtype != dtype:
                 raise RecipeError(
                     "a lattice of another layout", file=self.path, id=utt, expected=dtype, found=array.dtype

@@ -22,11 +22,14 @@ from ..io.publish import publish
 
 MAGIC = 2125659606
 # kExpanded | kMutable: the only properties that are certain without looking at the arcs.
-PROPERTIES = 0x3
+MUTABLE = 0x2
+PROPERTIES = 0x1 | MUTABLE
 ALIGNMENT = 16
 SYMBOLS, ALIGNED = 3, 4  # flags
 ARC = np.dtype([("ilabel", "<i4"), ("olabel", "<i4"), ("cost", "<f4"), ("dst", "<i4")])
 STATE = struct.Struct("<fq")
+STATE_WORDS, ARC_WORDS = STATE.size // 4, ARC.itemsize // 4
+STATES_AT_ONCE = 1 << 18  # memory while writing
 CONST_STATE = np.dtype([("final", "<f4"), ("first", "<u4"), ("arcs", "<u4"), ("iepsilons", "<u4"), ("oepsilons", "<u4")])
 FIELDS = struct.Struct("<iiQqqq")
 
@@ -154,7 +157,13 @@ def parse_vector(content: bytes, at: int, header: Header) -> FstArrays:
 
 
 def write_fst(path, fst: FstArrays, header: Header | None = None) -> None:
-    """Publishes `fst`; arcs must be ordered by source state.
+    """Publishes `fst`, as `dump_fst` writes it."""
+    with publish(path, "wb") as file:
+        dump_fst(file, fst, header)
+
+
+def dump_fst(file, fst: FstArrays, header: Header | None = None) -> None:
+    """Writes `fst` into a binary file at its beginning; arcs must be ordered by source state.
 
     Args:
       header: `fst.header` writes a file as it was read, byte for byte. Without it the file is a vector FST that claims no
@@ -162,23 +171,38 @@ def write_fst(path, fst: FstArrays, header: Header | None = None) -> None:
     """
     if header is None:
         header = Header("vector", 2, 0, PROPERTIES, fst.num_states, len(fst.arcs))
-    content = struct.pack("<i", MAGIC)
+    file.write(struct.pack("<i", MAGIC))
     for name in (header.kind.encode(), b"standard"):
-        content += struct.pack("<i", len(name)) + name
-    content += FIELDS.pack(header.version, header.flags, header.properties, fst.start, header.states, header.arcs)
-    ends = np.searchsorted(fst.src, np.arange(fst.num_states + 1))
-    arcs = np.ascontiguousarray(fst.arcs)
-    with publish(path, "wb") as file:
-        file.write(content)
-        if header.kind == "const":
-            for block in (const_states(fst, ends), arcs):
-                file.write(bytes(-file.tell() % ALIGNMENT if header.aligned else 0))
-                file.write(block.tobytes())
-            return
-        for state, cost in enumerate(fst.final.tolist()):
-            begin, end = ends[state], ends[state + 1]
-            file.write(STATE.pack(cost, end - begin))
-            file.write(arcs[begin:end].tobytes())
+        file.write(struct.pack("<i", len(name)) + name)
+    file.write(FIELDS.pack(header.version, header.flags, header.properties, fst.start, header.states, header.arcs))
+    ends = first_arcs(fst)
+    if header.kind == "const":
+        for block in (const_states(fst, ends), np.ascontiguousarray(fst.arcs)):
+            file.write(bytes(-file.tell() % ALIGNMENT if header.aligned else 0))
+            file.write(block)
+    else:
+        for first in range(0, fst.num_states, STATES_AT_ONCE):
+            file.write(vector_states(fst, ends[first:first + STATES_AT_ONCE + 1], first))
+
+
+def const_header(fst: FstArrays) -> Header:
+    """For `write_fst`: a const FST, which is read many times faster than a vector FST, also by OpenFst."""
+    return Header("const", 2, 0, PROPERTIES & ~MUTABLE, fst.num_states, len(fst.arcs))
+
+
+def vector_states(fst: FstArrays, ends: np.ndarray, first: int) -> np.ndarray:
+    """The records of states `first` and following in a vector FST, each with its arcs; arcs of state first + i are ends[i]:ends[i + 1]."""
+    counts = np.diff(ends)
+    arcs = fst.arcs[ends[0]:ends[-1]]
+    heads = STATE_WORDS * np.arange(len(counts)) + ARC_WORDS * (ends[:-1] - ends[0])
+    words = np.empty(STATE_WORDS * len(counts) + ARC_WORDS * len(arcs), "<i4")
+    words[heads] = fst.final[first:first + len(counts)].view(np.int32)
+    words[heads + 1], words[heads + 2] = counts & 0xFFFFFFFF, counts >> 32
+    place = STATE_WORDS * (fst.src[ends[0]:ends[-1]].astype(np.int64) - first + 1) + ARC_WORDS * np.arange(len(arcs))
+    for field in ARC.names:
+        words[place] = arcs[field].view(np.int32)
+        place += 1
+    return words
 
 
 def const_states(fst: FstArrays, ends: np.ndarray) -> np.ndarray:
@@ -188,3 +212,14 @@ def const_states(fst: FstArrays, ends: np.ndarray) -> np.ndarray:
     for name, label in (("iepsilons", "ilabel"), ("oepsilons", "olabel")):
         records[name] = np.bincount(fst.src[fst.arcs[label] == 0], minlength=fst.num_states)
     return records
+
+
+def first_arcs(fst: FstArrays) -> np.ndarray:
+    """(states + 1,): arcs of state s are first[s]:first[s + 1]."""
+    return np.append(0, np.cumsum(np.bincount(fst.src, minlength=fst.num_states)))
+
+
+def expand(counts: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For every i, `counts[i]` rows: (i repeated, starts[i] + 0, 1, ...)."""
+    owner = np.repeat(np.arange(len(counts)), counts)
+    return owner, np.repeat(starts - (np.cumsum(counts) - counts), counts) + np.arange(len(owner))

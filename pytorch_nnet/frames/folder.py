@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish
 
 
@@ -43,10 +43,8 @@ def read_meta(folder, format: str, next: str) -> dict[str, Any]:
     """Reads meta.json and checks that it describes a store of this `format`."""
     path = Path(folder) / "meta.json"
     require_file(path, next=next)
-    try:
+    with reading(path, "meta.json is not JSON", next=next):
         meta = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise RecipeError("meta.json is not JSON", file=path, found=str(error), next=next) from None
     if not isinstance(meta, dict) or meta.get("format") != format:
         raise RecipeError("not a store of this kind", file=path, expected=format,
                           found=meta.get("format") if isinstance(meta, dict) else type(meta).__name__, next=next)
@@ -69,8 +67,9 @@ def map_array(folder, meta: dict[str, Any], name: str, next: str) -> np.ndarray:
 
 
 def verify(folder, meta: dict[str, Any], next: str) -> None:
-    """Reads every array and compares its SHA-256 with meta.json."""
+    """Reads every array and compares its size and SHA-256 with meta.json."""
     for name, entry in meta["arrays"].items():
+        map_array(folder, meta, name, next)
         with open(require_file(Path(folder) / name, next=next), "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != entry["sha256"]:

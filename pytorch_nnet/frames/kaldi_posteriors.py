@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import tempfile
 from pathlib import Path
 from typing import Iterator
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from ..io.errors import RecipeError, require_file
 from ..io.kaldi_posterior import Posterior, posterior_to_bytes, read_posteriors
-from ..io.publish import publish_folder
+from ..io.publish import publish_folder, scratch_folder
 from .softlabels import ShardWriter, SoftLabelStore, check_top_c, merge_shards
 from .store import FrameStore
 
@@ -48,9 +47,8 @@ def read_post(folder, store: FrameStore, out, *, top_c: int = 90) -> SoftLabelSt
       RecipeError: other utterances than the store's, or in another order; another number of frames; what `kept` refuses.
     """
     check_top_c(top_c, store.num_classes)
-    digest, parent = hashlib.sha256(), Path(out).absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=".post.") as shard:
+    digest = hashlib.sha256()
+    with scratch_folder(Path(out).absolute().parent, "post") as shard:
         writer = ShardWriter(shard, {"max_classes": top_c, "mass_cut": 1.0})
         entries = _entries(Path(folder), digest)
         for index, utt in enumerate(store.utts):

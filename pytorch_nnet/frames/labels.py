@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Iterable, Iterator, Mapping
 
 import numpy as np
+import yaml
 
 from ..io.archives import read_alignments
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish, publish_path
 from .store import FrameStore, write_frame_store
 
@@ -58,10 +59,16 @@ def make_frame_store(data, ali_dir, store, *, norm_means: bool, norm_vars: bool,
     cmvn = {"norm_means": norm_means, "norm_vars": norm_vars}
     reader = FeatureReader(data, cmvn)
     result = write_frame_store(store, join(reader, labels, data, ali_dir, dropped_list), num_classes=model.num_pdfs,
-                               label_map=label_map, cmvn=cmvn)
+                               label_map=label_map, cmvn=cmvn, extractor=read_extractor(data))
     if Path(data, "cuts.jsonl.gz").exists():
         publish_labels(data, {utt: labels[utt] for utt in result.utts})
     return result
+
+
+def read_extractor(data) -> dict:
+    """What steps/make_fbank says of the features in a data directory; empty for features from elsewhere."""
+    path = Path(data, "feature_config.yaml")
+    return yaml.safe_load(path.read_text()) if path.exists() else {}
 
 
 def join(features: Iterable[tuple[str, np.ndarray]], labels: Mapping[str, np.ndarray], data, ali_dir,
@@ -110,10 +117,14 @@ def publish_labels(data, labels: Mapping[str, np.ndarray]) -> None:
 
     data = Path(data)
     storage = (data / "pdf_labels.h5").absolute()
-    cuts = CutSet.from_file(require_file(data / "cuts.jsonl.gz", next=f"steps/make_fbank {data}"))
+    def cuts():
+        path = require_file(data / "cuts.jsonl.gz", next=f"steps/make_fbank {data}")
+        with reading(path, "cut manifest is damaged", next=f"steps/make_fbank {data}"):
+            yield from CutSet.from_file(path)
+
     lines = []
     with publish_path(storage) as temporary, NumpyHdf5Writer(temporary) as writer:
-        for cut in cuts:
+        for cut in cuts():
             if cut.id not in labels:
                 continue
             values = labels[cut.id]

@@ -71,16 +71,38 @@ class FrameSampler:
     Args:
       share: the part of each batch to give; processes with the same seed and different shares draw one batch together.
       device: where the store may lie.
+      masks: (channels, frames), the widest band of each that a window may lose to zeros, which are the features' mean: one band of
+        channels and one of frames, of even chances from none to that (SpecAugment, Park et al. 2019). The middle frame, whose
+        class is asked for, stays.
     """
 
-    def __init__(self, store: FrameStore, batch: int, seed: int, share: slice = ALL, device: torch.device = CPU):
-        self.windows, self.batch, self.share = Windows(store, device), batch, share
+    def __init__(self, store: FrameStore, batch: int, seed: int, share: slice = ALL, device: torch.device = CPU,
+                 masks: tuple[int, int] = (0, 0)):
+        self.windows, self.batch, self.share, self.masks = Windows(store, device), batch, share, masks
         # On the CPU whatever the device: the same seed draws the same frames everywhere.
         self.generator = torch.Generator().manual_seed(seed)
 
     def draw(self) -> Batch:
         frames = torch.randint(self.windows.store.num_frames, (self.batch,), generator=self.generator)
-        return self.windows.pick(frames[self.share])
+        hidden = self.draw_masks() if any(self.masks) else None
+        batch = self.windows.pick(frames[self.share])
+        if hidden is not None:
+            batch.windows.masked_fill_(hidden[self.share].to(batch.windows.device), 0)
+        return batch
+
+    def draw_masks(self) -> Tensor:
+        """(B, 41, dim) bool: what the windows of a batch lose."""
+        hidden = torch.zeros((self.batch, 1, 1), dtype=torch.bool)
+        for most, size, axis in zip(self.masks, (self.windows.shape[2], WINDOW), (2, 1)):
+            width, place = torch.rand((2, self.batch, 1), generator=self.generator)
+            width = (width * (most + 1)).floor()
+            first = (place * (size - width + 1)).floor()
+            index = torch.arange(size)
+            band = (index >= first) & (index < first + width)
+            if axis == 1:
+                band[:, CONTEXT] = False
+            hidden = hidden | band.unsqueeze(3 - axis)
+        return hidden
 
     def state(self) -> Tensor:
         """uint8 state of the generator."""

@@ -6,12 +6,13 @@ model's probabilities are added when a graph is used (Kaldi: decoder/training-gr
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import Iterable, Iterator, Sequence
 
 from ..corpus.datadir import DataDir
 from ..io.errors import RecipeError, require_file
-from ..io.publish import publish_path
+from ..io.publish import check_written, publish_path
 from .model import AcousticModel
 
 TRANSITION_SCALE = 1.0
@@ -52,14 +53,20 @@ def check_transcripts(data: DataDir, lang) -> None:
               f"its oov word: {shown}", file=sys.stderr)
 
 
+END = "#end"  # the last key: OpenFst's reader takes an archive that is cut short for one that ends
+
+
 def write_graphs(path, graphs: Iterable[tuple[str, object]]) -> None:
     """Publishes an archive of graphs (Kaldi's fsts.JOB, uncompressed)."""
     import kaldifst
 
     with publish_path(path) as temporary:
         writer = kaldifst.VectorFstWriter(f"ark:{temporary}")
-        for utt, graph in graphs:
-            writer.write(utt, graph)
+        for utt, graph in itertools.chain(graphs, [(END, kaldifst.StdVectorFst())]):
+            try:
+                writer.write(utt, graph)
+            except RuntimeError:  # OpenFst's, which does not say why
+                check_written(False, path)
         writer.close()
 
 
@@ -67,8 +74,13 @@ def read_graphs(path) -> Iterator[tuple[str, object]]:
     """(utterance, graph) in the order they were written."""
     import kaldifst
 
+    utt = None
     for utt, graph in kaldifst.SequentialVectorFstReader(f"ark:{require_file(path)}"):
-        yield utt, graph.copy()  # the reader frees its own at the next step
+        if utt != END:
+            yield utt, graph.copy()  # the reader frees its own at the next step
+    if utt != END:
+        raise RecipeError("archive of graphs is cut short or damaged", file=path, id=utt, expected=f"a last entry {END}",
+                          found="an end before it", next="call the same command again: it makes the graphs again")
 
 
 def weighted(graph, model: AcousticModel):

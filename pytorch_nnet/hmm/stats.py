@@ -11,6 +11,7 @@ from typing import Iterable
 
 import numpy as np
 
+from ..io.errors import reading
 from ..io.publish import publish_path
 from .convert import contexts, phone_segments
 from .gmm import on_grid, with_squares
@@ -30,7 +31,7 @@ class TreeStats:
 
     @classmethod
     def load(cls, path) -> "TreeStats":
-        with np.load(path) as stored:
+        with reading(path, next="call the same command again"), np.load(path) as stored:
             return cls(stored["events"], stored["sums"])
 
 

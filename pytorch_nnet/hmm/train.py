@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..corpus.datadir import DataDir
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.kaldi_model import Gaussians
 from ..io.launcher import DEFAULT_CMD, python_module, run_jobs
 from ..io.options import option
@@ -220,7 +220,7 @@ class Trainer:
         totals: dict[str, np.ndarray] = {}
         for job in range(1, self.options.nj + 1):
             path = self.folder / f"{name}.{job}.npz"
-            with np.load(path) as part:
+            with reading(path, next="call the same command again"), np.load(path) as part:
                 for key in part.files:
                     totals[key] = totals.get(key, 0.0) + part[key]
             path.unlink()

@@ -12,7 +12,7 @@ from typing import IO, Container, Iterable, Iterator, Mapping
 import kaldiio
 import numpy as np
 
-from .errors import RecipeError, require_file
+from .errors import RecipeError, reading, require_file
 from .kaldi_ark import int_vectors_to_bytes, read_int_vectors
 from .publish import publish
 
@@ -41,7 +41,7 @@ def read_scp(path, *, allow_pipes: bool = False) -> dict[str, str]:
     """Reads 'key value' lines in C order into a dict, refusing pipes, repeats and an order other than C's."""
     table: dict[str, str] = {}
     previous = None
-    with open(require_file(path), encoding="utf-8") as file:
+    with reading(path, "not a text file of UTF-8"), open(require_file(path), encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             key, _, value = line.strip().partition(" ")
             if not value.strip():

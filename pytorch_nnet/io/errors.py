@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import signal
 import sys
-from typing import Callable, NoReturn
+from typing import Callable, Iterator, NoReturn
 
 
 class RecipeError(Exception):
@@ -40,12 +43,32 @@ def require_file(path, *, next=None) -> str:
     return path
 
 
+@contextlib.contextmanager
+def reading(path, what: str = "file is damaged, or not of this kind", *, id=None, expected=None, next=None) -> Iterator[None]:
+    """Turns whatever a parser says of content that it cannot make sense of into a RecipeError; the system's own errors pass.
+
+    A flipped bit may show as almost any exception: a bad letter, a key that is not there, an offset beyond the end.
+    """
+    try:
+        yield
+    except RecipeError:
+        raise
+    except Exception as error:
+        # gzip's errors are OSErrors without a number; zipfile seeks to wherever a damaged directory says.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        found = str(error).partition("\n")[0] or "no more"
+        raise RecipeError(what, file=path, id=id, expected=expected, found=f"{type(error).__name__}: {found}", next=next) from None
+
+
 def run_main(main: Callable[[list[str]], int | None]) -> NoReturn:
     """Runs a step's `main(argv)` and exits: 0, its return value, or 1 with the report of a RecipeError.
 
-    The first line on stderr echoes the command, as Kaldi's scripts do.
+    The first line on stderr echoes the command, as Kaldi's scripts do. SIGTERM ends the step as an exception would, so that temporary
+    files go.
     """
     name = os.path.basename(sys.argv[0])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     print(" ".join([name, *sys.argv[1:]]), file=sys.stderr, flush=True)
     try:
         sys.exit(main(sys.argv[1:]) or 0)
@@ -56,6 +79,13 @@ def run_main(main: Callable[[list[str]], int | None]) -> NoReturn:
         # The reader of our pipe died; it has reported why. Keep Python from complaining again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(f"{name}: ERROR: the process reading our output ended early", file=sys.stderr, flush=True)
+        sys.exit(1)
+    except OSError as error:
+        from .publish import refusal
+
+        if not (report := refusal(error, error.filename or os.getcwd())):  # neither a full disk nor a folder that may not be written to
+            raise
+        print(f"{name}: ERROR: {report.report()}", file=sys.stderr, flush=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

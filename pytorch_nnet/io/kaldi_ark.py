@@ -62,7 +62,7 @@ def read_entries(path, read: Callable[[Reader], np.ndarray]) -> Iterator[tuple[s
     """
     content = Path(require_file(path)).read_bytes()
     try:
-        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        content = gzip.decompress(content) if content[:1] == b"\x1f" else content
     except (EOFError, OSError, zlib.error) as error:
         raise _damaged(path, None, "a whole gzip file", f"{type(error).__name__}: {error}") from None
     seen: set[str] = set()

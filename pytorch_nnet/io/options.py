@@ -91,8 +91,8 @@ def load_config(path) -> dict[str, Any]:
     if not path.is_file():
         raise RecipeError("no such config file", file=path)
     try:
-        content = yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError("config file is not YAML", file=path, found=str(error).replace("\n", " ")) from None
     if not isinstance(content, dict):
         raise RecipeError("config file is not a mapping", file=path, expected="lines of the form 'name: value'")

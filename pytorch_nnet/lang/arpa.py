@@ -12,7 +12,7 @@ from typing import IO, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish
 from .model import BLOCK, NgramModel, Order, sorted_model
 
@@ -68,12 +68,12 @@ def read_arpa(path) -> NgramModel:
     """
     with open(require_file(path), "rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
-    try:
+    with reading(path, "ARPA file is cut short or damaged", expected="a whole (gzipped) text file"):
         with (gzip.open(path, "rt", encoding="utf-8") if zipped else open(path, encoding="utf-8")) as file:
-            return ArpaReader(path, file).read()
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise RecipeError("ARPA file is cut short or damaged", file=path, expected="a whole (gzipped) text file",
-                          found=f"{type(error).__name__}: {error}") from None
+            model = ArpaReader(path, file).read()
+            while file.read(1 << 16):  # what follows \\end\\ is free text; only at gzip's end is its checksum compared
+                pass
+            return model
 
 
 class ArpaReader:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..io.errors import RecipeError
-from ..io.publish import publish_path
+from ..io.publish import check_written, publish_path
 from .arpa import read_arpa, write_arpa
 from .lang_dir import LangDir
 from .model import NgramModel, Order
@@ -66,7 +66,9 @@ def arpa_to_fst(model: NgramModel, lang: LangDir, path):
         write_arpa(plain, model)
         kaldilm.arpa2fst(plain, str(path), disambig_symbol="#0", read_symbol_table=str(lang.path("words.txt")),
                          max_arpa_warnings=0)
-    return kaldifst.StdVectorFst.read(str(path))
+    fst = kaldifst.StdVectorFst.read(str(path))
+    check_written(fst is not None, path)  # kaldilm does not say that it could not write
+    return fst
 
 
 def restrict(model: NgramModel, keep: np.ndarray) -> NgramModel:

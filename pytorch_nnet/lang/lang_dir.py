@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Iterable, Mapping, Sequence
 
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish_folder
 from .lexicon import Dictionary, Pronunciation, add_disambiguation
 from .lexicon_fst import write_lexicon_fst
@@ -117,7 +117,7 @@ class LangDir:
 def read_symbols(path) -> dict[str, int]:
     """Reads an OpenFst symbol table."""
     table: dict[str, int] = {}
-    with open(require_file(path, next=NEXT), encoding="utf-8") as file:
+    with reading(path, "not a text file of UTF-8", next=NEXT), open(require_file(path, next=NEXT), encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             fields = line.split()
             if len(fields) != 2 or not fields[1].isdigit() or fields[0] in table:

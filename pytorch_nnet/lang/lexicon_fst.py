@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Iterator, Mapping, Sequence
 
+from ..io.publish import check_written
 from .lexicon import Pronunciation
 
 START, LOOP, SILENCE = 0, 1, 2  # after SILENCE comes the optional silence phone, then LOOP
@@ -54,4 +55,4 @@ def write_lexicon_fst(path, lexicon: Sequence[Pronunciation], phones: Mapping[st
     lines.append(f"{LOOP} 0")
     fst = kaldifst.compile("\n".join(lines) + "\n", keep_state_numbering=True)
     kaldifst.arcsort(fst, "olabel")
-    fst.write(str(path))
+    check_written(fst.write(str(path)), path)

@@ -14,7 +14,7 @@ from typing import Sequence
 
 import numpy as np
 
-from ..io.errors import RecipeError
+from ..io.errors import RecipeError, reading
 from ..io.options import load_config
 from ..io.publish import publish
 from .model_dir import Network, load_network
@@ -34,7 +34,7 @@ class Ensemble:
                                       next="train all members on the same labels and features")
         self.path, self.members = Path(folder), list(members)
         self.num_classes, self.dim = first.num_classes, first.dim
-        self.cmvn, self.label_map = first.cmvn, first.label_map
+        self.cmvn, self.label_map, self.extractor = first.cmvn, first.label_map, first.extractor
         self.parameters = sum(network.parameters for network, _ in members)
         self.display = " + ".join(network.display for network, _ in members)
         self.config = {"members": [str(network.path) for network, _ in members],
@@ -71,7 +71,9 @@ def load_ensemble(folder, device: str = "cpu") -> Ensemble:
         raise RecipeError("ensemble.yaml needs as many members as weights", file=folder / "ensemble.yaml",
                           expected="members: [...], weights: [...]", found=config, next="steps/make_ensemble")
     base = folder.absolute().parent
-    return Ensemble(folder, [(load_network(base / name, device), float(weight)) for name, weight in zip(members, weights)])
+    with reading(folder / "ensemble.yaml", next="steps/make_ensemble"):
+        shares = [float(weight) for weight in weights]
+    return Ensemble(folder, [(load_network(base / str(name), device), share) for name, share in zip(members, shares)])
 
 
 def make_ensemble(folder, models: Sequence[str]) -> Ensemble:

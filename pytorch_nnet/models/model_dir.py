@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from ..frames.store import CONTEXT, WINDOW
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.options import build, load_config
-from ..io.publish import publish, publish_path
+from ..io.publish import publish
 from .registry import Architecture, build_network, count_parameters, display_name
 
 BATCH = 512  # windows evaluated at once: large enough for full speed, small enough for the cache
@@ -49,6 +49,7 @@ class Network:
         self.display: str = info["display"]
         self.cmvn: dict[str, bool] = info["cmvn"]
         self.label_map: str = info["label_map"]
+        self.extractor: dict[str, Any] = info.get("extractor", {})
         self.priors = priors(counts)
 
     @property
@@ -112,11 +113,13 @@ def save_model(folder, module: nn.Module, *, options: dict[str, Any], counts: np
       info: num_classes, dim, cmvn, label_map, and anything else worth keeping.
     """
     import yaml
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder = Path(folder)
+    weights = save({key: value.contiguous() for key, value in module.state_dict().items()})
     shape = build(Architecture, {key: options[key] for key in SHAPE_KEYS})
-    info = {"kind": shape.arch, "parameters": count_parameters(module), "display": display_name(shape), **info}
+    info = {"kind": shape.arch, "parameters": count_parameters(module), "display": display_name(shape), **info,
+            "sha256": hashlib.sha256(weights).hexdigest()}
     with publish(folder / "config.yaml") as file:
         yaml.safe_dump(options, file, sort_keys=False, default_flow_style=None)
     with publish(folder / "prior_counts") as file:
@@ -124,8 +127,8 @@ def save_model(folder, module: nn.Module, *, options: dict[str, Any], counts: np
     with publish(folder / "info.json") as file:
         json.dump(info, file, indent=1)
         file.write("\n")
-    with publish_path(folder / "model.safetensors") as temporary:
-        save_file({key: value.contiguous() for key, value in module.state_dict().items()}, temporary)
+    with publish(folder / "model.safetensors", "wb") as file:
+        file.write(weights)
 
 
 def load_model(folder, device: str = "cpu"):
@@ -149,7 +152,8 @@ def load_network(folder, device: str = "cpu") -> Network:
     for name in ("model.safetensors", "config.yaml", "prior_counts", "info.json"):
         require_file(folder / name, next="train it first (steps/train_nnet), or make it (steps/make_ensemble)")
     config = load_config(folder / "config.yaml")
-    info = json.loads((folder / "info.json").read_text())
+    with reading(folder / "info.json", next="train it again (steps/train_nnet)"):
+        info = dict(json.loads((folder / "info.json").read_text()))
     missing = [key for key in INFO_KEYS if key not in info]
     if missing:
         raise RecipeError("info.json lacks an entry", file=folder / "info.json", id=missing[0],
@@ -164,7 +168,11 @@ def load_network(folder, device: str = "cpu") -> Network:
                           expected=f"{info['num_classes']} counts",
                           found=len(counts))
     with open(folder / "model.safetensors", "rb") as file:
-        return Network(folder, module, counts, config, info, hashlib.file_digest(file, "sha256").hexdigest(), device)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if info.get("sha256", sha256) != sha256:
+        raise RecipeError("weights file is damaged, or another network's", file=folder / "model.safetensors",
+                          expected=f"sha256 {info['sha256']}, as in info.json", found=sha256, next="train it again (steps/train_nnet)")
+    return Network(folder, module, counts, config, info, sha256, device)
 
 
 def load_weights(module: nn.Module, path) -> None:
@@ -188,7 +196,9 @@ def load_weights(module: nn.Module, path) -> None:
 
 def read_counts(path) -> np.ndarray:
     """Reads a Kaldi text vector: ' [ 12 3 4 ]'."""
-    words = Path(require_file(path)).read_text().split()
+    with reading(path):
+        words = Path(require_file(path)).read_text().split()
     if words[:1] != ["["] or words[-1:] != ["]"]:
         raise RecipeError("not a Kaldi text vector", file=path, expected="[ counts ]", found=" ".join(words[:4]))
-    return np.array([float(word) for word in words[1:-1]])
+    with reading(path):
+        return np.array([float(word) for word in words[1:-1]])

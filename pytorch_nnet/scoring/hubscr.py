@@ -6,11 +6,10 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from ..io.errors import RecipeError
-from ..io.publish import publish
+from ..io.publish import publish, scratch_folder
 
 PLACES = ("/usr/lib/sctk/bin", "/usr/local/sctk/bin")
 KEPT = ("filt.sgml", "filt.sys")  # the alignments, and the table of rates by speaker
@@ -34,9 +33,9 @@ def run_hubscr(program: Path, stm, glm, ctm) -> str:
     Raises RecipeError with the end of hubscr's output if it fails.
     """
     ctm = Path(ctm)
-    with tempfile.TemporaryDirectory(dir=ctm.parent, prefix=".hubscr.") as folder:
+    with scratch_folder(ctm.parent, "hubscr") as folder:
         for name, path in (("stm", stm), ("glm", glm), (ctm.name, ctm)):
-            (Path(folder) / name).symlink_to(Path(path).absolute())
+            (folder / name).symlink_to(Path(path).absolute())
         # -V: no validation, as in Kaldi; its own references do not pass.
         done = subprocess.run([program, "-p", program.parent, "-V", "-l", "english", "-h", "hub5", "-g", "glm", "-r", "stm",
                                ctm.name], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="latin-1")
@@ -45,7 +44,7 @@ def run_hubscr(program: Path, stm, glm, ctm) -> str:
                               found=" | ".join(done.stdout.strip().splitlines()[-4:]),
                               next="read its message; sclite refuses words of sides that the stm lacks, and labels without ;; LABEL")
         for suffix in KEPT:
-            content = (Path(folder) / f"{ctm.name}.{suffix}").read_bytes()
+            content = (folder / f"{ctm.name}.{suffix}").read_bytes()
             with publish(f"{ctm}.{suffix}", "wb") as file:  # without the date: equal input, equal bytes
                 file.write(re.sub(rb'creation_date="[^"]*"', b'creation_date=""', content, count=1))
     version = re.search(r"sclite: (.*)", done.stdout)

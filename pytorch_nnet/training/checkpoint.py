@@ -2,7 +2,8 @@
 
     <dir>/checkpoint/last.safetensors
       tensors   {weights,velocity,best_weights,best_velocity}/<name>, sampler (uint8, the generator's state)
-      metadata  "state": JSON with the identity of the training, the schedule's state and the log's records
+      metadata  "state": JSON with the identity of the training, the schedule's state and the log's records;
+                "crc32": of that text and of every tensor in the order of their names, as safetensors has no checksum
 
 The sampler's generator is the only source of chance after initialisation. No pickle is ever read.
 """
@@ -10,12 +11,13 @@ The sampler's generator is the only source of chance after initialisation. No pi
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from ..io.errors import RecipeError
+from ..io.errors import RecipeError, reading
 from ..io.publish import publish_path
 
 
@@ -30,26 +32,35 @@ def save_checkpoint(folder, groups: dict[str, dict[str, Tensor]], sampler: Tenso
     tensors = {f"{group}/{name}": value.detach().cpu().contiguous()
                for group, members in groups.items() for name, value in members.items()}
     with publish_path(checkpoint_path(folder)) as temporary:
-        save_file({**tensors, "sampler": sampler}, temporary, metadata={"state": json.dumps(state)})
+        tensors, text = {**tensors, "sampler": sampler}, json.dumps(state)
+        save_file(tensors, temporary, metadata={"state": text, "crc32": checksum(text, tensors)})
+
+
+def checksum(text: str, tensors: dict[str, Tensor]) -> str:
+    """CRC-32 of a text and of tensors in the order of their names; 4 GB/s."""
+    crc = zlib.crc32(text.encode())
+    for name in sorted(tensors):
+        crc = zlib.crc32(tensors[name].cpu().contiguous().numpy().reshape(-1).view("u1"), zlib.crc32(name.encode(), crc))
+    return f"{crc:08x}"
 
 
 def load_checkpoint(folder) -> tuple[dict[str, dict[str, Tensor]], Tensor, dict[str, Any]] | None:
     """Reads what `save_checkpoint` wrote; None if there is no checkpoint. Raises RecipeError if it is damaged."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     path = checkpoint_path(folder)
     if not path.exists():
         return None
     groups: dict[str, dict[str, Tensor]] = {}
-    try:
+    next_step = f"remove {path.parent} and train from the start"
+    with reading(path, "checkpoint is damaged", next=next_step):
         with safe_open(path, "pt") as file:
-            state = json.loads(file.metadata()["state"])
-            sampler = file.get_tensor("sampler")
-            for key in file.keys():
-                if key != "sampler":
-                    group, _, name = key.partition("/")
-                    groups.setdefault(group, {})[name] = file.get_tensor(key)
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise RecipeError("checkpoint is damaged", file=path, found=f"{type(error).__name__}: {error}",
-                          next=f"remove {path.parent} and train from the start") from None
+            metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}
+        found = checksum(metadata["state"], tensors)
+        if metadata.get("crc32", found) != found:
+            raise RecipeError("checkpoint is damaged", file=path, expected=f"CRC-32 {metadata['crc32']}", found=found, next=next_step)
+        state, sampler = json.loads(metadata["state"]), tensors.pop("sampler")
+        for key, value in tensors.items():
+            group, _, name = key.partition("/")
+            groups.setdefault(group, {})[name] = value
     return groups, sampler, state

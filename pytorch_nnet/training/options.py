@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..frames.store import DIM, WINDOW
 from ..io.errors import RecipeError
 from ..io.options import option
 from ..models.registry import Architecture
@@ -18,6 +19,9 @@ class TrainOptions(Architecture):
     epoch_batches: int = option(2000, "batches in an epoch, that is between two validations")
     max_epochs: int = option(0, "stop after this many epochs; 0: only the schedule stops")
     valid_frames: int = option(0, "frames of the dev store to validate on, at equal distances; 0: all")
+
+    mask_channels: int = option(0, "hide a random band of at most so many channels of each training window; the paper: 0")
+    mask_frames: int = option(0, "the same for frames, the middle one excepted")
 
     rate: float = option(0.017, "initial learning rate")
     momentum: float = option(0.9, "momentum coefficient")
@@ -53,7 +57,8 @@ class TrainOptions(Architecture):
                                   found=getattr(self, name))
         for name, least, most in (("batch", 1, 1 << 20), ("epoch_batches", 1, 1 << 30), ("patience", 1, 1 << 20),
                                   ("soft_weight", 0, 1), ("rate", 1e-12, 1e3), ("decay", 1e-6, 1),
-                                  ("momentum", 0, 0.9999), ("top_c", 1, 255), ("threads", 1, 1024)):
+                                  ("momentum", 0, 0.9999), ("mask_channels", 0, DIM - 1), ("mask_frames", 0, WINDOW - 1),
+                                  ("top_c", 1, 255), ("threads", 1, 1024)):
             if not least <= getattr(self, name) <= most:
                 raise RecipeError("option out of range", id=name, expected=f"{least} to {most}",
                                   found=getattr(self, name))

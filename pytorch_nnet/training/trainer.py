@@ -7,10 +7,11 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ..frames.sampler import Batch, FrameSampler, Windows
@@ -20,7 +21,7 @@ from ..io.errors import RecipeError
 from ..io.options import record
 from ..io.progress import Progress
 from ..io.publish import publish, publish_path
-from ..models.model_dir import load_network, load_weights, save_model, usable_device
+from ..models.model_dir import load_network, load_weights, save_model, usable_device, window_logits
 from ..models.registry import build_network
 from .checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from .evaluate import evaluate, write_evaluation
@@ -70,7 +71,8 @@ class Trainer:
         self.module.to(self.device)
         self.network = processes.parallel(self.module)
         self.momentum = Momentum(self.module, options.momentum, options.nesterov)
-        self.sampler = FrameSampler(train, options.batch, options.seed, processes.share(options.batch), self.device)
+        self.sampler = FrameSampler(train, options.batch, options.seed, processes.share(options.batch), self.device,
+                                    (options.mask_channels, options.mask_frames))
         self.dev_windows = Windows(dev, self.device)
         self.schedule = Schedule(options)
         self.records: list[dict[str, Any]] = []
@@ -135,7 +137,7 @@ class Trainer:
         """One step of gradient descent; returns the batch's loss."""
         options = self.options
         soft = self.soft.gather(batch.frames.cpu().numpy(), options.top_c) if self.soft else None
-        loss = blended_loss(self.logits(self.network, batch), batch.labels.to(self.device), soft, options.soft_weight, options.renormalize)
+        loss = blended_loss(self.logits(batch), batch.labels.to(self.device), soft, options.soft_weight, options.renormalize)
         loss.backward()
         norm = self.momentum.clip(options.max_norm)
         value = self.processes.totals(float(loss.detach()), device=self.device)[0] / self.processes.count
@@ -146,23 +148,41 @@ class Trainer:
         self.momentum.step(rate)
         return value
 
-    def logits(self, network: nn.Module, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch) -> Tensor:
         """(B, K) float32; with --precision bfloat16 products and convolutions are computed in it, from float32 weights."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
-            return network(batch.windows.to(self.device)).float()
+        with self.autocast():
+            return self.network(batch.windows.to(self.device)).float()
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16")
 
     @torch.inference_mode()
     def validate(self) -> tuple[float, float]:
         """Mean cross-entropy (nats) against the hard labels, and FER, on the dev store or its stated part."""
         self.module.eval()
         loss, errors, frames = 0.0, 0, 0
-        for batch in self.dev_windows.sweep(VALID_BATCH, self.options.valid_frames, self.processes.turns):
-            logits, labels = self.logits(self.module, batch), batch.labels.to(self.device)
+        for logits, labels in self.dev_frames() if self.options.valid_frames else self.dev_utterances():
             loss += float(cross_entropy(logits, labels, reduction="sum"))
             errors += int((logits.argmax(1) != labels).sum())
             frames += len(labels)
         loss, errors, frames = self.processes.totals(loss, errors, frames, device=self.device)
         return loss / frames, errors / frames
+
+    def dev_frames(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits (B, K) and labels (B,) of this process's batches of the dev store's frames at equal distances."""
+        for batch in self.dev_windows.sweep(VALID_BATCH, self.options.valid_frames, self.processes.turns):
+            with self.autocast():
+                logits = self.module(batch.windows.to(self.device))
+            yield logits.float(), batch.labels.to(self.device)
+
+    def dev_utterances(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same of this process's whole utterances, whose windows share what they can: all frames in less time."""
+        for index in range(self.dev.num_utts)[self.processes.turns]:
+            padded = torch.from_numpy(self.dev.padded(index)).to(self.device).float()
+            labels = torch.from_numpy(self.dev.labels[self.dev.utt_slice(index)].astype(np.int64))
+            with self.autocast():
+                logits = window_logits(self.module, padded)
+            yield logits.float(), labels.to(self.device)
 
     def keep_best(self) -> None:
         self.best = {"best_weights": clone(self.module.state_dict()), "best_velocity": clone(self.momentum.velocity)}
@@ -208,7 +228,7 @@ class Trainer:
         state = self.schedule.state
         save_model(self.folder, self.module.cpu(), options=record(self.shape), counts=self.counts, info={
             "num_classes": self.train.num_classes, "dim": self.train.dim, "cmvn": self.train.cmvn,
-            "label_map": self.train.label_map,
+            "extractor": self.train.extractor, "label_map": self.train.label_map,
             "best_epoch": state.best_epoch, "epochs": state.epoch, "batches": state.epoch * self.options.epoch_batches,
             "train_seconds": round(sum(entry["seconds"] for entry in self.records), 1)})
         write_evaluation(self.folder / "eval.json", evaluate([load_network(self.folder, self.options.device)], self.dev)[0], self.dev)

@@ -20,6 +20,7 @@ from pytorch_nnet.hmm.model import AcousticModel
 from pytorch_nnet.io.archives import read_alignments
 from pytorch_nnet.lang.lang_dir import LangDir
 from pytorch_nnet.scoring.glm import Glm, apply_rules
+from pytorch_nnet.scoring.tune import choose, read_sweep
 
 SYSTEMS = ["mono", "tri1", "tri2", "tri3", "dnn", "cnn", "sainath", "lstm1", "lstm2", "ens_lstm_cnn", "ens_2lstm", "ens_2lstm_cnn",
            "self", "student_l0.75_c90"]
@@ -106,6 +107,22 @@ def test_data_directories_are_valid_and_speakers_disjoint(recipe):
             subprocess.run([ROOT / "utils/validate_data_dir", f"data/{name}{suffix}"], cwd=recipe, check=True, capture_output=True)
         speakers[name] = set(DataDir.load(recipe / "data" / name).spk2utt)
     assert not speakers["train"] & speakers["dev"] and not speakers["train"] & speakers["eval2000"]
+
+
+def test_prior_scale_is_tuned_on_dev(recipe, tmp_path):
+    """Scale 1 gives what stage 9 decoded; the scale with the lowest errors is the one that is written down."""
+    options = ["--nj", "1", "--scales", "0.5,1", "--acwt", "0.125", "--beam", "8", "--lattice-beam", "2", "--max-active", "1500"]
+    done = subprocess.run([ROOT / "steps/tune_prior_scale", *options, "exp/tri3/graph", "data/dev_fbank", "exp/dnn", tmp_path / "tune"],
+                          cwd=recipe, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("\t") for line in (tmp_path / "tune/prior_scales.tsv").read_text().splitlines()]
+    errors = {float(scale): int(wrong) for scale, _, _, wrong, _, _ in rows[1:]}
+    sweep = read_sweep(recipe / "exp/dnn/decode_dev_tg")
+    assert errors[1] == sweep[choose(sweep)].errors and errors.keys() == {0.5, 1}
+    assert float((tmp_path / "tune/prior_scale").read_text()) == (0.5 if errors[0.5] < errors[1] else 1)
+    refused = subprocess.run([ROOT / "steps/tune_prior_scale", "exp/mono/graph", "data/dev", "exp/mono", tmp_path / "gmm"], cwd=recipe,
+                             capture_output=True, text=True)
+    assert refused.returncode == 1 and "a GMM has no priors" in refused.stderr
 
 
 def test_arpa_holds_a_trigram(recipe):
