@@ -18,8 +18,9 @@ from test_lm_tools import Backoff
 from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.decoding.histories import Beam
 from pytorch_nnet.decoding.lattice import Lattice, LatticeReader, LatticeWriter
-from pytorch_nnet.decoding.rescore import Change
+from pytorch_nnet.decoding.rescore import Change, RescoreOptions, rescore
 from pytorch_nnet.io.archives import write_ark_scp
+from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.lang.arpa import read_arpa, write_arpa
 from pytorch_nnet.lang.model import NgramModel, Order
 from pytorch_nnet.lang.ngram import estimate
@@ -56,7 +57,7 @@ def models(tmp_path_factory):
     return lambda seed, order: arpa(folder, seed, order)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 5), st.integers(1, 4), st.lists(st.sampled_from([*VOCABULARY, "<unk>"]), max_size=9))
 def test_the_automaton_gives_the_probabilities_of_the_model(models, seed, order, sentence):
     model = read_arpa(models(seed, order))
@@ -95,7 +96,7 @@ def rescored_by_hand(paths, old, new):
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(lattices(), st.integers(0, 5), st.integers(1, 4), st.integers(0, 5), st.integers(1, 4))
 def test_every_path_changes_by_what_the_models_say(models, lattice, first, order, second, other):
     old, new = models(first, order), models(second, other)
@@ -106,7 +107,7 @@ def test_every_path_changes_by_what_the_models_say(models, lattice, first, order
         assert [words, am] == kept and graph == pytest.approx(hand, abs=1e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(lattices(), st.integers(0, 5), st.integers(1, 4), st.sampled_from([0.05, 0.3, 1.0]), st.sampled_from([0.0, 0.1, 2.5, 1e6]))
 def test_a_beam_keeps_the_paths_within_it(models, lattice, seed, order, acwt, width):
     change = Change(models(seed, 2), models(seed, order), WORDS)
@@ -183,10 +184,15 @@ def test_what_cannot_be_rescored(run, decoded):
     said = done.stderr + done.stdout
     assert done.returncode == 1 and "not in the language model" in said and "small.arpa" in said and "id:       d" in said
     assert not (decoded.with_name("new") / "num_jobs").exists() and "Traceback" not in said
-    for folders, what in ((["exp/decode", "exp/decode"], "is read"), (["exp/decode", "exp/a", "exp/decode", "exp/a"], "written twice"),
-                          (["exp/decode", "exp/a", "exp/decode"], "without one to write"), (["exp", "exp/a"], "missing input")):
-        done = run("steps/lmrescore", "old.arpa", "new.arpa", "data", "data", *folders)
-        assert done.returncode == 1 and what in done.stderr and "Traceback" not in done.stderr, done.stderr
+    done = run("steps/lmrescore", "old.arpa", "new.arpa", "data", "data", "exp/decode", "exp/a", "exp/decode")
+    assert done.returncode == 1 and "without one to write" in done.stderr and "Traceback" not in done.stderr
+    exp = str(decoded.parent)
+    for pairs, what in (([("decode", "decode")], "is read"), ([("decode", "a"), ("decode", "a")], "written twice"),
+                        ([("", "a")], "missing input")):
+        with pytest.raises(RecipeError, match=what):
+            rescore(small, small, small.parent / "data", [(f"{exp}/{old}", f"{exp}/{new}") for old, new in pairs], RescoreOptions())
+    with pytest.raises(RecipeError, match="bad value"):
+        rescore(small, small, small.parent / "data", [(f"{exp}/decode", f"{exp}/a")], RescoreOptions(beam=-1.0))
     assert (decoded / "num_jobs").exists() and (decoded / "lat.1.npz").exists()
 
 
