@@ -19,12 +19,13 @@ train_net() { # name config seed options...
     steps/train_nnet --config "$conf/$config.yaml" --seed "$seed" "$@" exp/frames_train exp/frames_dev "exp/$name"
 }
 
+# Architecture and procedure of a student are the CNN's, only the labels differ (paper, section 5.3).
 train_student() { # name seed lambda C: a CNN taught by the two LSTMs
-  train_net "$1" student "$2" --soft-labels exp/soft_ens_2lstm --soft-weight "$3" --top-c "$4"
+  train_net "$1" cnn "$2" --soft-labels exp/soft_ens_2lstm --soft-weight "$3" --top-c "$4"
 }
 
 train_self() { # name seed: a CNN taught by a CNN of its own kind, lambda and C as in the paper
-  train_net "$1" self "$2" --soft-labels exp/soft_cnn --soft-weight 0.5 --top-c 90
+  train_net "$1" cnn "$2" --soft-labels exp/soft_cnn --soft-weight 0.5 --top-c 90
 }
 
 average() { # name weights members...: an ensemble; weights as in 0.3,0.7, or '' for equal ones

@@ -166,7 +166,8 @@ class Estimator:
         return Cost(0.0, start + seconds, cuda=bool(members)) if cuda else Cost(seconds, start)
 
     def config(self, name):
-        return f"conf/{self.preset}/{'student' if name.startswith('student') else name}.yaml"
+        student = name == "self" or name.startswith("student")
+        return f"conf/{self.preset}/{'cnn' if student else name}.yaml"
 
     def cost(self, words, outs):
         """The Cost of one command of a recipe; None for one that is not known here."""
