@@ -61,7 +61,8 @@ decode_systems() { # set names...: dev, where the LM scale and the insertion pen
     --lattice-beam "$lattice_beam" --max-active "$max_active" "$graph" "data/$set$suffix" "${folders[@]}"
 }
 
-rescore_systems() { # set names...: their lattices with the larger model; few jobs, as each holds it in memory
+rescore_systems() { # set names...: their lattices with the larger model; few jobs, as each holds it in memory; no preset's lattices are
+  # wider than that beam
   local set=$1 name marked=() folders=()
   shift
   for name in "$@"; do
@@ -69,7 +70,7 @@ rescore_systems() { # set names...: their lattices with the larger model; few jo
     folders+=("exp/$name/decode_${set}_$lm" "exp/$name/decode_${set}_$rescore_lm")
   done
   once "${marked[@]}" -- \
-    steps/lmrescore --nj "$((nj < 4 ? nj : 4))" --cmd "$decode_cmd" "$lm_arpa" "$rescore_arpa" "data/$set" data/lang "${folders[@]}"
+    steps/lmrescore --nj "$((nj < 4 ? nj : 4))" --cmd "$decode_cmd" --acwt "$acwt" --beam 8 "$lm_arpa" "$rescore_arpa" "data/$set" data/lang "${folders[@]}"
 }
 
 score_by_stm() { # name [lm [test set]]: by NIST's rules, at the LM weight and penalty of dev alone: sweeping them here would only tempt

@@ -36,7 +36,7 @@ def weighed(lattice, lmwt, wip):
     return [(path, math.exp(weight - largest) / total) for path, weight in found]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(lattices(), scales, penalties)
 def test_posteriors_are_shares_of_the_paths(lattice, lmwt, wip):
     expected = np.zeros(len(lattice.arcs))
@@ -45,7 +45,7 @@ def test_posteriors_are_shares_of_the_paths(lattice, lmwt, wip):
     assert arc_posteriors(lattice, lmwt, wip) == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(lattices(), scales, penalties)
 def test_confidence_is_the_largest_share_that_speaks_the_word(lattice, lmwt, wip):
     frame = lattice.states["frame"]

@@ -3,6 +3,7 @@
 import math
 import random
 import shutil
+from collections import Counter
 from functools import cache
 
 import numpy as np
@@ -10,14 +11,16 @@ import pytest
 import toy_language as toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_decoding_lattice import every_path, lattices
+from test_decoding_lattice import cost, every_path, lattices
 from test_decoding_steps import DIM, has_k2, hypotheses, speak, triphone_model  # noqa: F401
 from test_lm_tools import Backoff
 
 from pytorch_nnet.corpus.datadir import DataDir
-from pytorch_nnet.decoding.lattice import Lattice, LatticeReader, LatticeWriter, best_paths
-from pytorch_nnet.decoding.rescore import Change
+from pytorch_nnet.decoding.histories import Beam
+from pytorch_nnet.decoding.lattice import Lattice, LatticeReader, LatticeWriter
+from pytorch_nnet.decoding.rescore import Change, RescoreOptions, rescore
 from pytorch_nnet.io.archives import write_ark_scp
+from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.lang.arpa import read_arpa, write_arpa
 from pytorch_nnet.lang.model import NgramModel, Order
 from pytorch_nnet.lang.ngram import estimate
@@ -54,7 +57,7 @@ def models(tmp_path_factory):
     return lambda seed, order: arpa(folder, seed, order)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 5), st.integers(1, 4), st.lists(st.sampled_from([*VOCABULARY, "<unk>"]), max_size=9))
 def test_the_automaton_gives_the_probabilities_of_the_model(models, seed, order, sentence):
     model = read_arpa(models(seed, order))
@@ -93,7 +96,7 @@ def rescored_by_hand(paths, old, new):
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(lattices(), st.integers(0, 5), st.integers(1, 4), st.integers(0, 5), st.integers(1, 4))
 def test_every_path_changes_by_what_the_models_say(models, lattice, first, order, second, other):
     old, new = models(first, order), models(second, other)
@@ -102,6 +105,28 @@ def test_every_path_changes_by_what_the_models_say(models, lattice, first, order
     assert len(paths) == len(expected)
     for (words, am, graph), (*kept, hand) in zip(sorted(paths), sorted(expected)):
         assert [words, am] == kept and graph == pytest.approx(hand, abs=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(lattices(), st.integers(0, 5), st.integers(1, 4), st.sampled_from([0.05, 0.3, 1.0]), st.sampled_from([0.0, 0.1, 2.5, 1e6]))
+def test_a_beam_keeps_the_paths_within_it(models, lattice, seed, order, acwt, width):
+    change = Change(models(seed, 2), models(seed, order), WORDS)
+    everything, kept = every_path(change.rescored(lattice)), every_path(change.rescored(lattice, Beam(acwt, width)))
+    close = [words for words, am, graph in every_path(lattice) if cost((words, am, graph), 1 / acwt, 0.0) <= width + 1e-5
+             + min(cost(path, 1 / acwt, 0.0) for path in every_path(lattice))]
+    assert set(kept) <= set(everything) and len(kept) <= len(everything)
+    assert not Counter(close) - Counter(words for words, _, _ in kept)
+    assert width < 1e6 or len(kept) == len(everything)
+
+
+def test_a_beam_drops_what_is_far_beyond_it(models):
+    # Three places, at each a likely word and one that costs 4 more.
+    arcs = [(place, place + 1, word) for place in range(3) for word in (1, 2)]
+    lattice = Lattice.build(*zip(*arcs), [-8.0 * (word - 1) for *_, word in arcs], np.zeros(6), np.arange(4))
+    change = Change(models(0, 2), models(0, 4), WORDS)
+    for width, most in ((3.9, 0), (4.1, 1), (8.1, 2), (12.1, 3)):
+        kept = every_path(change.rescored(lattice, Beam(0.5, width)))
+        assert max(sum(word == 2 for word, _ in words) for words, _, _ in kept) == most
 
 
 @settings(max_examples=40, deadline=None)
@@ -159,10 +184,15 @@ def test_what_cannot_be_rescored(run, decoded):
     said = done.stderr + done.stdout
     assert done.returncode == 1 and "not in the language model" in said and "small.arpa" in said and "id:       d" in said
     assert not (decoded.with_name("new") / "num_jobs").exists() and "Traceback" not in said
-    for folders, what in ((["exp/decode", "exp/decode"], "is read"), (["exp/decode", "exp/a", "exp/decode", "exp/a"], "written twice"),
-                          (["exp/decode", "exp/a", "exp/decode"], "without one to write"), (["exp", "exp/a"], "missing input")):
-        done = run("steps/lmrescore", "old.arpa", "new.arpa", "data", "data", *folders)
-        assert done.returncode == 1 and what in done.stderr and "Traceback" not in done.stderr, done.stderr
+    done = run("steps/lmrescore", "old.arpa", "new.arpa", "data", "data", "exp/decode", "exp/a", "exp/decode")
+    assert done.returncode == 1 and "without one to write" in done.stderr and "Traceback" not in done.stderr
+    exp = str(decoded.parent)
+    for pairs, what in (([("decode", "decode")], "is read"), ([("decode", "a"), ("decode", "a")], "written twice"),
+                        ([("", "a")], "missing input")):
+        with pytest.raises(RecipeError, match=what):
+            rescore(small, small, small.parent / "data", [(f"{exp}/{old}", f"{exp}/{new}") for old, new in pairs], RescoreOptions())
+    with pytest.raises(RecipeError, match="bad value"):
+        rescore(small, small, small.parent / "data", [(f"{exp}/decode", f"{exp}/a")], RescoreOptions(beam=-1.0))
     assert (decoded / "num_jobs").exists() and (decoded / "lat.1.npz").exists()
 
 

@@ -26,7 +26,7 @@ def best_of_each(lattice, lmwt, wip):
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(lattices(), st.integers(1, 12), scales, penalties)
 def test_nbest_equals_enumeration_of_all_paths(lattice, n, lmwt, wip):
     expected = best_of_each(lattice, lmwt, wip)
@@ -63,7 +63,7 @@ def distance(reference, hypothesis):
 TOKENS = st.fixed_dictionaries({1: st.lists(st.integers(1, 3), max_size=3), 2: st.lists(st.integers(1, 3), max_size=2)})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(lattices(), TOKENS, st.lists(st.integers(1, 4), max_size=7))
 def test_oracle_equals_enumeration_of_all_paths(lattice, tokens, reference):
     texts = {tuple(token for word, _ in path[0] for token in tokens[word]) for path in every_path(lattice)}

@@ -49,7 +49,7 @@ class Lattice:
         return np.searchsorted(self.arcs["dst"], np.arange(len(self.states) + 1))
 
     def exits(self) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of the arcs in order of src, (A,), and (S + 1,) where they begin: those out of state s are order[leave[s]:leave[s + 1]]."""
+        """(A,) and (S + 1,): numbers of the arcs in order of src; those out of state s are order[leave[s]:leave[s + 1]]."""
         order = np.argsort(self.arcs["src"], kind="stable")
         return order, np.searchsorted(self.arcs["src"][order], np.arange(len(self.states) + 1))
 
@@ -58,6 +58,19 @@ class Lattice:
         level = self.states["level"]
         bounds = np.searchsorted(level, np.arange(1, level[-1] + 2)).tolist()
         return list(zip(bounds[:-1], bounds[1:]))
+
+    def onward(self, weight: np.ndarray, join: np.ufunc) -> np.ndarray:
+        """(S,): of the ways from each state to the end, their weights joined; a way's weight is the sum of its arcs', (A,).
+
+        With costs and np.minimum the cost of the best way, with log-probabilities and np.logaddexp that of all.
+        """
+        order, leave = self.exits()
+        weight, after = weight[order], self.arcs["dst"][order]
+        result = np.zeros(len(self.states), weight.dtype)
+        for low, high in [(0, 1), *self.levels()[:-1]][::-1]:  # the end, alone on the last level, has no arcs out
+            begin, stop = leave[low], leave[high]
+            result[low:high] = join.reduceat(weight[begin:stop] + result[after[begin:stop]], leave[low:high] - begin)
+        return result
 
     @classmethod
     def build(cls, src, dst, word, am, graph, frame, compact: bool = False) -> "Lattice":

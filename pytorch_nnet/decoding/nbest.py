@@ -65,16 +65,10 @@ class Search:
     def __init__(self, lattice: Lattice, lmwt: float, wip: float):
         arcs = lattice.arcs
         cost = -arcs["am"] / np.float64(lmwt) - arcs["graph"] + wip * (arcs["word"] != 0)
-        order, leave = lattice.exits()
         self.end = len(lattice.states) - 1
-        onward = np.zeros(len(lattice.states))
-        ordered, after = cost[order], arcs["dst"][order]
-        for low, high in [(0, 1), *lattice.levels()[:-1]][::-1]:
-            begin, stop = leave[low], leave[high]
-            onward[low:high] = np.minimum.reduceat(ordered[begin:stop] + onward[after[begin:stop]], leave[low:high] - begin)
-        self.onward = onward.tolist()
-        rows = list(zip(after.tolist(), arcs["word"][order].tolist(), ordered.tolist(), arcs["am"][order].tolist(),
-                        arcs["graph"][order].tolist()))
+        self.onward = lattice.onward(cost, np.minimum).tolist()
+        order, leave = lattice.exits()
+        rows = list(zip(*(column[order].tolist() for column in (arcs["dst"], arcs["word"], cost, arcs["am"], arcs["graph"]))))
         self.exits = [rows[begin:stop] for begin, stop in zip(leave[:-1].tolist(), leave[1:].tolist())]
 
     def extend(self, ways: dict[int, Way], bound: float) -> dict[int, dict[int, Way]]:

@@ -19,19 +19,12 @@ def arc_posteriors(lattice: Lattice, lmwt: float, wip: float) -> np.ndarray:
     arcs = lattice.arcs
     src, dst = arcs["src"], arcs["dst"]
     weight = arcs["am"] / np.float64(lmwt) + arcs["graph"] - wip * (arcs["word"] != 0)
-    entry, levels = lattice.entry(), lattice.levels()
+    entry = lattice.entry()
     alpha = np.zeros(len(lattice.states))
-    for low, high in levels:
+    for low, high in lattice.levels():
         begin, stop = entry[low], entry[high]
         alpha[low:high] = np.logaddexp.reduceat(alpha[src[begin:stop]] + weight[begin:stop], entry[low:high] - begin)
-
-    order, leave = lattice.exits()
-    after, onward = dst[order], weight[order]
-    beta = np.zeros(len(lattice.states))
-    for low, high in [(0, 1), *levels[:-1]][::-1]:  # the end, alone on the last level, has no arcs out
-        begin, stop = leave[low], leave[high]
-        beta[low:high] = np.logaddexp.reduceat(beta[after[begin:stop]] + onward[begin:stop], leave[low:high] - begin)
-    return np.exp(alpha[src] + weight + beta[dst] - alpha[-1])
+    return np.exp(alpha[src] + weight + lattice.onward(weight, np.logaddexp)[dst] - alpha[-1])
 
 
 def spoken(lattice: Lattice) -> tuple[Lattice, np.ndarray]:

@@ -1,7 +1,7 @@
 """Rescoring lattices with another language model (Kaldi: lattice-lmrescore-const-arpa, once with scale -1 and once with 1).
 
 Every path's graph score loses ln P_old(words </s>) and gains ln P_new(words </s>), so pronunciations and transitions stay in it.
-States are split by the histories that the two models tell apart.
+States are split by the histories that the two models tell apart. A beam may bound that (Kaldi: lattice-lmrescore-pruned has one).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..io.publish import publish
 from ..lang.arpa import read_arpa
 from ..lang.states import NgramStates, State
 from .decode import link_log
-from .histories import expand
+from .histories import Beam, expand
 from .lattice import Lattice
 
 LN10 = math.log(10.0)
@@ -68,8 +68,9 @@ class Change:
                               next="make the model with the vocabulary of the lang directory (steps/train_lm)")
         return number
 
-    def rescored(self, lattice: Lattice) -> Lattice:
-        expanded = expand(lattice, self.step, SENTENCE_END)
+    def rescored(self, lattice: Lattice, beam: Beam | None = None) -> Lattice:
+        """The lattice with the new model's scores; with a beam, the paths that the old scores had within it."""
+        expanded = expand(lattice, self.step, SENTENCE_END, beam)
         gains = np.array(self.gains)
         return expanded.rebuilt(lattice, lattice.arcs["graph"][expanded.arc] + gains[expanded.step] + gains[expanded.ending])
 
@@ -78,6 +79,8 @@ class Change:
 class RescoreOptions:
     nj: int = option(1, "number of jobs, which share the archives of all directories; each reads both language models")
     cmd: str = option(DEFAULT_CMD, "launcher of the jobs")
+    beam: float = option(0.0, "keep paths this close to the best under the old model; 0: all, which makes deep lattices very large")
+    acwt: float = option(0.0833, "acoustic scale of --beam")
     skip_scoring: bool = option(False, "do not call steps/score")
 
 
@@ -89,6 +92,9 @@ def rescore(old, new, graph_dir, pairs: Sequence[tuple[str, str]], options: Resc
     Raises:
       RecipeError: a missing input, a failed job, a directory that would overwrite its own lattices.
     """
+    if options.beam < 0 or options.acwt <= 0:
+        raise RecipeError("bad value for an option", id="--beam, --acwt", expected="0 or more, and more than 0",
+                          found=f"{options.beam:g} and {options.acwt:g}")
     for path in (old, new):
         require_file(path, next="make the language model first (steps/train_lm, steps/interpolate_lm)")
     words = require_file(Path(graph_dir) / "words.txt", next="make the graph first (steps/mkgraph)")
@@ -110,8 +116,8 @@ def rescore(old, new, graph_dir, pairs: Sequence[tuple[str, str]], options: Resc
     log.mkdir(exist_ok=True)
     jobs = min(options.nj, sum(archives.values()))
     run_jobs(options.cmd, jobs, log=f"{log}/rescore.JOB.log",
-             command=python_module("pytorch_nnet.decoding.rescore_job", old, new, words, "JOB", jobs,
-                                   *(folder for pair in pairs for folder in pair)))
+             command=python_module("pytorch_nnet.decoding.rescore_job", old, new, words, options.beam, options.acwt, "JOB",
+                                   jobs, *(folder for pair in pairs for folder in pair)))
     for folder, out in pairs:
         failed = Path(folder) / "failed.txt"
         with publish(Path(out) / "failed.txt") as file:

@@ -1,6 +1,6 @@
 """A job of steps/lmrescore: rescores its share of the archives of all decoding directories.
 
-python -m pytorch_nnet.decoding.rescore_job <old-arpa> <new-arpa> <words.txt> <job> <jobs> (<decode-dir> <new-decode-dir>)...
+python -m pytorch_nnet.decoding.rescore_job <old-arpa> <new-arpa> <words.txt> <beam> <acwt> <job> <jobs> (<decode-dir> <new-decode-dir>)...
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from pathlib import Path
 from ..io.errors import run_main
 from ..io.progress import track
 from ..lang.lang_dir import read_symbols
+from .histories import Beam
 from .lattice import LatticeReader, LatticeWriter
 from .rescore import Change
 
 
 def main(argv: list[str]) -> None:
-    old, new, words, job, jobs, *folders = argv
+    old, new, words, width, acwt, job, jobs, *folders = argv
+    beam = Beam(float(acwt), float(width)) if float(width) else None
     change = Change(old, new, {number: word for word, number in read_symbols(words).items()})
     print(f"{old}: {change.models[0].model.sizes()}\n{new}: {change.models[1].model.sizes()}", file=sys.stderr, flush=True)
     archives = [(Path(folder), Path(out), number) for folder, out in zip(folders[::2], folders[1::2])
@@ -26,7 +28,7 @@ def main(argv: list[str]) -> None:
         reader = LatticeReader(folder / f"lat.{number}.npz")
         with LatticeWriter(out / f"lat.{number}.npz") as writer:
             for utt, lattice in track(reader, f"{out}/lat.{number}.npz"):
-                rescored = change.rescored(lattice)
+                rescored = change.rescored(lattice, beam)
                 writer.write(utt, rescored)
                 before, after = before + len(lattice.arcs), after + len(rescored.arcs)
         print(f"{out}/lat.{number}.npz: {before} arcs became {after}", file=sys.stderr, flush=True)

@@ -57,7 +57,8 @@ def for_scoring(words: Iterable[CtmWord], rules: Glm | None, letters: Letters) -
                 yield word._replace(begin=word.begin + place * share, duration=share, word=part)
 
 
-def get_ctm(data_dir, words_dir, decode_dir, ctm, *, lmwt: float, wip: float, nj: int = 1, cmd: str) -> tuple[list[CtmWord], dict[str, str]]:
+def get_ctm(data_dir, words_dir, decode_dir, ctm, *, lmwt: float, wip: float, nj: int = 1,
+            cmd: str) -> tuple[list[CtmWord], dict[str, str]]:
     """Publishes the best path of every lattice, with times and confidences (Kaldi: steps/get_ctm_conf.sh).
 
     Returns:
