@@ -1,5 +1,7 @@
 """One run in a folder; signals end a run with all that it has started; jobs that die are named. With real processes."""
 
+import fcntl
+import importlib.util
 import json
 import os
 import signal
@@ -147,6 +149,26 @@ def test_of_many_that_start_at_once_one_gets_the_folder(folder, stale):
     assert sorted(taker.returncode for taker in takers) == [0, 1, 1, 1, 1, 1] and sum(b"RUN=" in output for output in outputs) == 1
 
 
+def test_others_wait_while_a_lock_is_taken_over(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("run_lock", ROOT / "utils/run_lock.py")
+    run_lock = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(run_lock)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / ".run.lock").write_text(json.dumps(
+        {"id": "x-1", "host": socket.gethostname(), "pid": 4194305, "start": 1, "command": "c", "since": "s", "scratch": "gone"}))
+    met = []
+
+    def another(lock):
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(os.open(".", os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        met.append(lock["id"])
+
+    monkeypatch.setattr(run_lock, "refuse_living", another)
+    _, old = run_lock.take(os.getpid(), "c")
+    assert met == ["x-1"] and old["id"] == "x-1" and run_id(tmp_path) != "x-1"
+
+
 def test_nothing_starts_for_a_run_that_has_ended(run, tmp_path):
     done = run("utils/once.py", "--out", "exp/a", "--", "touch", "ran", RECIPE_RUN="host-1-1-00")
     assert done.returncode == 1 and "has ended" in done.stderr and not (tmp_path / "ran").exists()
@@ -167,13 +189,24 @@ def test_jobs_may_fail_up_to_a_number(run, tmp_path):
     assert run("utils/run.py", "--max-jobs-fail", "x", *command).returncode == 2
 
 
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_step_that_is_asked_to_end_takes_its_jobs_along(tmp_path, number, code):
+    step = ("from pytorch_nnet.io.errors import run_main; from pytorch_nnet.io.launcher import run_jobs\n"
+            "run_main(lambda argv: run_jobs('utils/run.py', 2, 'x.JOB.log', ['bash', '-c', 'touch up.JOB; sleep 60 | cat']))")
+    process = subprocess.Popen([sys.executable, "-c", step], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                               start_new_session=True)
+    wait_for(lambda: all((tmp_path / f"up.{job}").exists() for job in (1, 2)), "two jobs at work")
+    tree = descendants(process.pid)
+    process.send_signal(number)
+    assert process.wait(timeout=30) == code and len(tree) >= 3 and not any(start_of(pid) for pid in tree)
+
+
 def test_a_tree_that_is_asked_to_end_does(run, tmp_path):
     for launcher, stubborn in ((["utils/run.py", "log"], ":"), (["utils/once.py", "--out", "exp", "--"], "trap '' TERM")):
         process = subprocess.Popen([str(ROOT / launcher[0]), *launcher[1:], "bash", "-c", f"({stubborn}; touch up; sleep 60) | cat"],
                                    cwd=tmp_path)
-        wait_for((tmp_path / "up").exists, "up")
+        wait_for(lambda: (tmp_path / "up").exists() and len(descendants(process.pid)) >= 3, "a tree of three")
         tree = descendants(process.pid)
-        assert len(tree) >= 3
         process.terminate()
         assert process.wait(timeout=30) == 143 and not any(start_of(pid) for pid in tree)
         (tmp_path / "up").unlink()

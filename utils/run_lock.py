@@ -51,7 +51,7 @@ def alone():
     """Keeps others of this program out of the folder meanwhile, so that two cannot take over one lock."""
     folder = os.open(".", os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # some cluster file systems cannot; there a lock still cannot be made twice
+        with contextlib.suppress(OSError):  # some cluster file systems cannot; there two takeovers of one lock could collide
             fcntl.flock(folder, fcntl.LOCK_EX)
         yield
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Sequence
 
 from .errors import RecipeError
+from .process import descendants, end_all
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_CMD = "utils/run.py"
@@ -29,9 +30,14 @@ def run_jobs(cmd: str, jobs: int, log: str, command: Sequence[str]) -> None:
         launcher[0] = str(ROOT / launcher[0])
     environment = dict(os.environ, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run([*launcher, f"JOB=1:{jobs}", log, *map(str, command)], env=environment, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        raise RecipeError("a job failed", file=log, expected="exit code 0", found=f"the launcher's code {done.returncode}",
+    process = subprocess.Popen([*launcher, f"JOB=1:{jobs}", log, *map(str, command)], env=environment, stdin=subprocess.DEVNULL)
+    try:
+        code = process.wait()
+    except BaseException:  # a signal: the jobs go with the step that wanted them
+        end_all(lambda: descendants(os.getpid()))
+        raise
+    if code:
+        raise RecipeError("a job failed", file=log, expected="exit code 0", found=f"the launcher's code {code}",
                           next="read the log's end above, mend, and call the same command again")
 
 
