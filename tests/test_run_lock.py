@@ -49,7 +49,13 @@ def folder(tmp_path):
 def start(folder, *arguments, busy=BUSY, **keywords):
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     return subprocess.Popen(["./run.sh", *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            env={**os.environ, "PATH": path, "BUSY": busy, "TMPDIR": str(folder / "tmp")}, start_new_session=True, **keywords)
+                            env={**os.environ, "PATH": path, "BUSY": busy, "TMPDIR": str(folder / "tmp")}, start_new_session=True,
+                            preexec_fn=heed_interrupts, **keywords)
+
+
+def heed_interrupts():
+    """Where the tests run in the background of a shell they ignore SIGINT, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(condition, what):
@@ -194,7 +200,7 @@ def test_a_step_that_is_asked_to_end_takes_its_jobs_along(tmp_path, number, code
     step = ("from pytorch_nnet.io.errors import run_main; from pytorch_nnet.io.launcher import run_jobs\n"
             "run_main(lambda argv: run_jobs('utils/run.py', 2, 'x.JOB.log', ['bash', '-c', 'touch up.JOB; sleep 60 | cat']))")
     process = subprocess.Popen([sys.executable, "-c", step], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
-                               start_new_session=True)
+                               start_new_session=True, preexec_fn=heed_interrupts)
     wait_for(lambda: all((tmp_path / f"up.{job}").exists() for job in (1, 2)), "two jobs at work")
     tree = descendants(process.pid)
     process.send_signal(number)

@@ -1,9 +1,10 @@
 """Checkpoints: everything that decides how a training goes on, in one safetensors file that appears atomically.
 
     <dir>/checkpoint/last.safetensors
-      tensors   {weights,velocity,best_weights,best_velocity}/<name>, sampler (uint8, the generator's state)
-      metadata  "state": JSON with the identity of the training, the schedule's state and the log's records;
-                "crc32": of that text and of every tensor in the order of their names, as safetensors has no checksum
+      tensors   {weights,velocity,best_weights,best_velocity}/<name>, sampler (uint8, the generator's state), crc32 (int64, one number:
+                of the state's text and of every other tensor in the order of their names, as safetensors has no checksum)
+      metadata  "state": JSON with the identity of the training, the schedule's state and the log's records (a second entry
+                would make the bytes a matter of chance: their order is)
 
 The sampler's generator is the only source of chance after initialisation. No pickle is ever read.
 """
@@ -15,6 +16,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..io.errors import RecipeError, reading
@@ -33,15 +35,15 @@ def save_checkpoint(folder, groups: dict[str, dict[str, Tensor]], sampler: Tenso
                for group, members in groups.items() for name, value in members.items()}
     with publish_path(checkpoint_path(folder)) as temporary:
         tensors, text = {**tensors, "sampler": sampler}, json.dumps(state)
-        save_file(tensors, temporary, metadata={"state": text, "crc32": checksum(text, tensors)})
+        save_file({**tensors, "crc32": checksum(text, tensors)}, temporary, metadata={"state": text})
 
 
-def checksum(text: str, tensors: dict[str, Tensor]) -> str:
-    """CRC-32 of a text and of tensors in the order of their names; 4 GB/s."""
+def checksum(text: str, tensors: dict[str, Tensor]) -> Tensor:
+    """(1,) int64: CRC-32 of a text and of tensors in the order of their names; 4 GB/s."""
     crc = zlib.crc32(text.encode())
     for name in sorted(tensors):
         crc = zlib.crc32(tensors[name].cpu().contiguous().numpy().reshape(-1).view("u1"), zlib.crc32(name.encode(), crc))
-    return f"{crc:08x}"
+    return torch.tensor([crc])
 
 
 def load_checkpoint(folder) -> tuple[dict[str, dict[str, Tensor]], Tensor, dict[str, Any]] | None:
@@ -55,12 +57,14 @@ def load_checkpoint(folder) -> tuple[dict[str, dict[str, Tensor]], Tensor, dict[
     next_step = f"remove {path.parent} and train from the start"
     with reading(path, "checkpoint is damaged", next=next_step):
         with safe_open(path, "pt") as file:
-            metadata, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}
-        found = checksum(metadata["state"], tensors)
-        if metadata.get("crc32", found) != found:
-            raise RecipeError("checkpoint is damaged", file=path, expected=f"CRC-32 {metadata['crc32']}", found=found, next=next_step)
-        state, sampler = json.loads(metadata["state"]), tensors.pop("sampler")
+            text, tensors = file.metadata()["state"], {key: file.get_tensor(key) for key in file.keys()}
+        expected = tensors.pop("crc32", None)  # of earlier versions there is none
+        found = checksum(text, tensors)
+        if expected is not None and int(expected) != int(found):
+            raise RecipeError("checkpoint is damaged", file=path, expected=f"CRC-32 {int(expected):08x}", found=f"{int(found):08x}",
+                              next=next_step)
+        state, sampler = json.loads(text), tensors.pop("sampler")
         for key, value in tensors.items():
-            group, _, name = key.partition("/")
+            group, name = key.split("/", 1)
             groups.setdefault(group, {})[name] = value
     return groups, sampler, state
