@@ -25,6 +25,8 @@ sys.path.insert(0, str(ROOT))
 
 import kaldi_native_fbank as knf  # noqa: E402
 import numpy as np  # noqa: E402
+from ratios import ratio  # noqa: E402
+from ratios import ratio  # noqa: E402
 from recipe import commit, machine  # noqa: E402
 
 from pytorch_nnet.corpus.datadir import DataDir  # noqa: E402
@@ -98,6 +100,8 @@ def main(argv):
         rate = speech / statistics.median(values)
         verdict = "" if "job" not in name else f"goal {GOAL}: {'meets' if rate >= GOAL else 'misses'}"
         print(f"| {name} | {rate:,.0f} | {verdict} |")
+    ratio("filterbank: kaldi-native-fbank's time / ours", statistics.median(b / a for a, b in zip(times["our filterbank"], times["kaldi-native-fbank"])), 1.0)
+    ratio("stage 2's job, times real time", speech / statistics.median(times["stage 2's job"]), GOAL)
     return 0
 
 
