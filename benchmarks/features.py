@@ -21,6 +21,7 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 ROOT = Path(__file__).resolve().parents[1]
+os.environ["PYTHONPATH"] = str(ROOT)  # for the programs it runs
 sys.path.insert(0, str(ROOT))
 
 import kaldi_native_fbank as knf  # noqa: E402
@@ -72,7 +73,7 @@ def job(recipe):
         (data / "data").mkdir(exist_ok=True)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "pytorch_nnet.features.compute_job", "1", "1", data], check=True, capture_output=True,
-                       cwd=recipe, env={**os.environ, "PYTHONPATH": str(ROOT)})
+                       cwd=recipe)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
