@@ -18,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch  # noqa: E402
+from ratios import ratio as report  # noqa: E402
 from recipe import ROOT, commit, machine  # noqa: E402
 from torch.nn.functional import pad  # noqa: E402
 
@@ -71,6 +72,7 @@ def main(argv):
             ratio = statistics.median(one / other for one, other in pairs)
             print(f"| {arch}, {size} | {frames} | {windowed:.3f} | {shared:.3f} | {ratio:.2f} | {goal} | "
                   f"{'meets' if ratio >= goal else 'misses'} | {difference:.0e} |", flush=True)
+            report(f"{arch} CNN, {size} widths: windows apart / shared", ratio, goal)
     return 0
 
 

@@ -21,10 +21,13 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 ROOT = Path(__file__).resolve().parents[1]
+os.environ["PYTHONPATH"] = str(ROOT)  # for the programs it runs
 sys.path.insert(0, str(ROOT))
 
 import kaldi_native_fbank as knf  # noqa: E402
 import numpy as np  # noqa: E402
+from ratios import ratio  # noqa: E402
+from ratios import ratio  # noqa: E402
 from recipe import commit, machine  # noqa: E402
 
 from pytorch_nnet.corpus.datadir import DataDir  # noqa: E402
@@ -70,7 +73,7 @@ def job(recipe):
         (data / "data").mkdir(exist_ok=True)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "pytorch_nnet.features.compute_job", "1", "1", data], check=True, capture_output=True,
-                       cwd=recipe, env={**os.environ, "PYTHONPATH": str(ROOT)})
+                       cwd=recipe)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -98,6 +101,8 @@ def main(argv):
         rate = speech / statistics.median(values)
         verdict = "" if "job" not in name else f"goal {GOAL}: {'meets' if rate >= GOAL else 'misses'}"
         print(f"| {name} | {rate:,.0f} | {verdict} |")
+    ratio("filterbank: kaldi-native-fbank's time / ours", statistics.median(b / a for a, b in zip(times["our filterbank"], times["kaldi-native-fbank"])), 1.0)
+    ratio("stage 2's job, times real time", speech / statistics.median(times["stage 2's job"]), GOAL)
     return 0
 
 

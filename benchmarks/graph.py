@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Measures stage 9 at a real vocabulary: building HCLG, loading it, and k2's search beside LatticeFasterDecoder's.
 
-Usage: benchmarks/graph.py <recipe> [system [utterances]]      (a folder where run.sh has finished; half an hour, 3 GB)
- e.g.: benchmarks/graph.py egs/switchboard cnn 60
+Usage: benchmarks/graph.py <recipe> [system [utterances [words]]]      (a folder where run.sh has finished; ten minutes, 3 GB)
+ e.g.: benchmarks/graph.py egs/switchboard cnn 60 30000
 
-The recipe's dictionary is filled up to 30 000 words with made-up ones, drawn from the phone pairs of the real ones; the 3-gram of some
-500 000 n-grams is of the recipe's text and of made-up sentences, whose words follow Zipf's law, short ones first, and repeat one
+The recipe's dictionary is filled up to `words` (30 000) with made-up ones, drawn from the phone pairs of the real ones; the 3-gram of some
+500 000 n-grams (in proportion to the words) is of the recipe's text and of made-up sentences, whose words follow Zipf's law, short ones first, and repeat one
 another's pairs. The first graph has a tree of 9000 leaves, grown from simulated statistics; the searches run on a graph of the recipe's own tri3, with the
 likelihoods of `system`, on the first `utterances` of the test set, so their words are real. Each search runs with several beams on one
-core, both decoders in turns; a decoder's time is that of its search alone, without the network's.
+core, both decoders in turns; a decoder's time is that of its search alone, without the network's, on the processor.
 """
 
 import os
@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 import hmm  # noqa: E402
 import numpy as np  # noqa: E402
+from ratios import ratio  # noqa: E402
 from recipe import commit, machine  # noqa: E402
 
 from pytorch_nnet.corpus.datadir import read_text  # noqa: E402
@@ -71,22 +72,22 @@ def sentences(words, number, rng):
         yield [words[index] for index in row]
 
 
-def large_lang(recipe, folder):
-    """folder/lang with 30 000 words and its G.fst."""
+def large_lang(recipe, folder, words=WORDS):
+    """folder/lang with so many words and its G.fst; the made-up text grows in proportion."""
     rng = np.random.default_rng(1)
     shutil.copytree(recipe / "data/local/dict", folder / "dict")
     old = Dictionary.load(folder / "dict", "<unk>")
     spoken = [(word, phones) for word, phones in old.lexicon if not set(phones) & set(old.silence_phones)]
-    made = words_of_phone_pairs(spoken, WORDS - len(old.words), rng)
+    made = words_of_phone_pairs(spoken, words - len(old.words), rng)
     lines = (folder / "dict/lexicon.txt").read_text().splitlines() + [f"{word} {' '.join(phones)}" for word, phones in made.items()]
     (folder / "dict/lexicon.txt").write_text("\n".join(sorted(lines, key=str.encode)) + "\n")
-    text = list(read_text(recipe / "data/train/text").values()) + list(sentences(sorted(made, key=lambda word: (len(made[word]), word)), SENTENCES, rng))
+    text = list(read_text(recipe / "data/train/text").values()) + list(sentences(sorted(made, key=lambda word: (len(made[word]), word)), SENTENCES * words // WORDS, rng))
     (folder / "text").write_text("".join(f"u{number:07d} {' '.join(words)}\n" for number, words in enumerate(text)))
     call("steps/prepare_lang", folder / "dict", "<unk>", folder / "lang")
     call("steps/train_lm", folder / "text", folder / "lang", folder / "3gram.arpa.gz")
     call("steps/format_lm", folder / "3gram.arpa.gz", folder / "lang")
     orders = read_arpa(folder / "3gram.arpa.gz").orders
-    print(f"{WORDS} words; n-grams: " + ", ".join(str(len(order.word)) for order in orders))
+    print(f"{words} words; n-grams: " + ", ".join(str(len(order.word)) for order in orders))
 
 
 def large_tree(recipe, folder):
@@ -97,33 +98,24 @@ def large_tree(recipe, folder):
 
 
 def call(*command):
-    """Runs a step; returns its seconds and its peak memory in GB, as /proc saw it."""
-    start = time.monotonic()
-    process = subprocess.Popen([str(ROOT / command[0]), *map(str, command[1:])], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                               text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    _, errors = process.communicate()
-    if process.returncode:
-        sys.exit(errors)
-    return time.monotonic() - start, errors
-
-
-def mkgraph(lang, model, graph):
-    """Builds a graph under /usr/bin/time's rules: seconds, and the child's peak memory in GB."""
-    script = "import resource, runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    measured = f"import atexit, resource; atexit.register(lambda: print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)); {script}"
-    start = time.monotonic()
-    found = subprocess.run([sys.executable, "-c", measured, str(ROOT / "steps/mkgraph"), lang, model, graph], stdout=subprocess.PIPE, text=True,
-                           check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    return time.monotonic() - start, int(re.search(r"peak (\d+)", found.stdout)[1]) / 1e6
+    """Runs a step; returns its processor seconds and its peak memory in GB."""
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen([str(ROOT / command[0]), *map(str, command[1:])], stdout=subprocess.DEVNULL, stderr=errors,
+                                   env={**os.environ, "PYTHONPATH": str(ROOT)})
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            errors.seek(0)
+            sys.exit(errors.read().decode(errors="replace"))
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e6
 
 
 def search(recipe, folder, system, decoder, beam, active):
-    """Real-time factor and the lowest WER over the sweep."""
+    """Real-time factor, of time on the processor, and the lowest WER over the sweep of word insertion penalties."""
     out = folder / f"{decoder}_{beam}"
     subprocess.run([ROOT / "steps/decode", "--nj", "1", "--decoder", decoder, "--model", recipe / "exp" / system, "--acwt", "0.125",
                     "--beam", str(beam), "--lattice-beam", "3", "--max-active", str(active), folder / "graph_own", folder / "test", out],
                    check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    rtf = float(re.search(r"search RTF ([\d.]+)", (out / "log/decode.1.log").read_text())[1])
+    rtf = float(re.search(r"([\d.]+) on the processor", (out / "log/decode.1.log").read_text())[1])
     wer = min(float(line.split()[1]) for path in out.glob("wer_8_*") for line in path.read_text().splitlines() if line.startswith("%WER"))
     return rtf, wer
 
@@ -132,27 +124,32 @@ def main(argv):
     if not argv or argv[0].startswith("-"):
         print(__doc__)
         return 2
-    recipe, system, utterances = Path(argv[0]), argv[1] if len(argv) > 1 else "cnn", argv[2] if len(argv) > 2 else "60"
+    recipe, system, utterances, words = Path(argv[0]), *[*argv[1:], *("cnn", "60", str(WORDS))[len(argv) - 1:]]
     print(f"{machine()}, commit {commit()}\n", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        large_lang(recipe, folder)
+        large_lang(recipe, folder, int(words))
         large_tree(recipe, folder)
-        seconds, peak = mkgraph(folder / "lang", folder / "model", folder / "graph")
+        seconds, peak = call("steps/mkgraph", folder / "lang", folder / "model", folder / "graph")
         print((folder / "graph/sizes.tsv").read_text())
-        start = time.monotonic()
+        start = time.process_time()
         graph = K2Graph.load(folder / "graph/graph.npz")
-        loading, size = time.monotonic() - start, (folder / "graph/graph.npz").stat().st_size / 1e6
-        print(f"mkgraph, {LEAVES} leaves: {seconds:.0f} s, {peak:.2f} GB (goals 60 s, 2.5 GB); k2 form of {len(graph.arcs)} arcs, {size:.0f} MB, "
-              f"loaded in {loading:.1f} s (goal 3 s)\n", flush=True)
+        loading, size = time.process_time() - start, (folder / "graph/graph.npz").stat().st_size / 1e6
+        arcs = len(graph.arcs)
         del graph
-        mkgraph(folder / "lang", recipe / "exp/tri3", folder / "graph_own")
+        own, _ = call("steps/mkgraph", folder / "lang", recipe / "exp/tri3", folder / "graph_own")
+        print(f"mkgraph, {words} words, {LEAVES} leaves: {seconds:.0f} s on the processor, {peak:.2f} GB; k2 form of {arcs} arcs, {size:.0f} MB, "
+              f"loaded in {loading:.1f} s; a second model's graph: {own:.0f} s\n", flush=True)
+        for name, value, goal in (("mkgraph, processor seconds", seconds, 60), ("mkgraph, peak memory in GB", peak, 2.5), ("k2 form, seconds to load", loading, 3)):
+            ratio(f"{name} / {goal}", value / goal, 1, smaller=True)
         test = next(name for name in ("eval2000_fbank", "test_fbank") if (recipe / "data" / name).is_dir())
         call("utils/subset_data_dir", "--first", "true", recipe / "data" / test, utterances, folder / "test")
         print(f"{system}, {utterances} utterances, LMWT 8\n\n| beam, max_active | k2 RTF | WER % | kaldi RTF | WER % |\n| --- | ---: | ---: | ---: | ---: |")
         for beam, active in BEAMS:
-            results = [search(recipe, folder, system, decoder, beam, active) for decoder in ("k2", "kaldi")]
-            print(f"| {beam}, {active} | " + " | ".join(f"{rtf:.4f} | {wer:.2f}" for rtf, wer in results) + " |", flush=True)
+            (k2, wer), (kaldi, other) = (search(recipe, folder, system, decoder, beam, active) for decoder in ("k2", "kaldi"))
+            print(f"| {beam}, {active} | {k2:.4f} | {wer:.2f} | {kaldi:.4f} | {other:.2f} |", flush=True)
+            ratio(f"search, beam {beam}, LatticeFasterDecoder / k2 (WER {other:.2f}, {wer:.2f})", kaldi / k2, 3)
+        ratio("search with k2, widest beam, real-time factor / 0.10", k2 / 0.10, 1, smaller=True)
     return 0
 
 

@@ -18,6 +18,7 @@ from ..io.errors import RecipeError, run_main
 from ..io.options import parse
 from .k2_graph import K2Graph
 from .lattice import Lattice
+from .openfst import expand
 from .search import SearchOptions, decode_stream
 
 USAGE = """Usage: python -m pytorch_nnet.decoding.k2_decode [options] <graph-dir> <job> <decode-dir>... < archive
@@ -81,25 +82,33 @@ class K2Decoder:
 def trimmed(src: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Drops arcs off every path from state 0 to the last: pruning leaves most states of a lattice without a way to the end.
 
-    src, dst: states of the arcs, sorted by src; src < dst; some arc leads to the last state.
+    src, dst: states of the arcs; src < dst; some arc leads to the last state.
     Returns:
       src and dst of the other arcs, their states renumbered in order, and the other arcs' old numbers. k2.connect does the same
       in many times the time.
     """
-    arcs = list(zip(src.tolist(), dst.tolist()))
-    last = int(dst.max())
-    reached, ends = [False] * (last + 1), [False] * (last + 1)
-    reached[0] = ends[last] = True
-    for start, end in arcs:
-        if reached[start]:
-            reached[end] = True
-    for start, end in reversed(arcs):
-        if ends[end]:
-            ends[start] = True
-    used = np.array(reached) & np.array(ends)
+    size = int(dst.max()) + 1
+    used = leading_to(size - 1, src, dst, size) & leading_to(0, dst, src, size)
     kept = np.flatnonzero(used[src] & used[dst])
     number = np.cumsum(used) - 1
     return number[src[kept]], number[dst[kept]], kept
+
+
+def leading_to(end: int, src: np.ndarray, dst: np.ndarray, size: int) -> np.ndarray:
+    """Which of `size` states a path leads from to `end`, where no path is a cycle: those without a way on go, then those from which
+    arcs led only to these, and so on."""
+    ways = np.bincount(src, minlength=size)
+    ways[end] += 1
+    order = np.argsort(dst, kind="stable")
+    first = np.append(0, np.cumsum(np.bincount(dst, minlength=size)))
+    before = src[order]
+    gone = np.flatnonzero(ways == 0)
+    while len(gone):
+        _, rows = expand(first[gone + 1] - first[gone], first[gone])
+        states, lost = np.unique(before[rows], return_counts=True)
+        ways[states] -= lost
+        gone = states[ways[states] == 0]
+    return ways > 0
 
 
 def lattice_of_frames(

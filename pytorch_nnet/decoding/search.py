@@ -88,17 +88,19 @@ class Tally:
     arcs: int = 0
     retried: int = 0
     seconds: float = 0.0
+    processor: float = 0.0  # seconds of it on the processor: less when other work is on the machine
 
     def decode(self, utt: str, matrix: np.ndarray, search: Callable[[np.ndarray, int], Lattice | None]) -> None:
         """Searches with wider and wider beams; keeps the lattice or the reason that there is none."""
         self.utts.append(utt)
         self.frames += len(matrix)
-        started = time.monotonic()
+        started, busy = time.monotonic(), time.process_time()
         for factor in WIDER:
             lattice = search(matrix, factor)
             if lattice is not None:
                 break
         self.seconds += time.monotonic() - started
+        self.processor += time.process_time() - busy
         self.retried += factor > 1
         if lattice is None:
             self.failures[utt] = (
@@ -117,7 +119,8 @@ class Tally:
         count, size = len(self.utts), (self.folder / f"lat.{self.job}.npz").stat().st_size
         print(
             f"{self.folder}: decoded {count} utterances, {self.frames} frames: {len(self.failures)} failed, "
-            f"{self.retried} with wider beams, search RTF {self.seconds * FRAMES_PER_SECOND / self.frames:.4f}, "
+            f"{self.retried} with wider beams, search RTF {self.seconds * FRAMES_PER_SECOND / self.frames:.4f} "
+            f"({self.processor * FRAMES_PER_SECOND / self.frames:.4f} on the processor), "
             f"{self.arcs / self.frames:.1f} lattice arcs a frame, {size / count / 1000:.1f} kB an utterance",
             file=sys.stderr,
             flush=True,
