@@ -16,7 +16,7 @@ from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.models import load_model
 from pytorch_nnet.models.ensemble import make_ensemble
 from pytorch_nnet.recognition.package import Package, open_package, write_package
-from pytorch_nnet.recognition.pauses import LONGEST, SHORTEST, cut_at_pauses
+from pytorch_nnet.recognition.pauses import LONGEST, SHORTEST, cut_at_pauses, largest_around, with_speech
 from pytorch_nnet.recognition.recognizer import resample
 from pytorch_nnet.recognition.transcript import Transcript, Word, to_ctm, to_json, to_srt, to_text
 from pytorch_nnet.training.trainer import Trainer
@@ -40,6 +40,24 @@ def test_cuts_are_in_pauses():
     energy[800] = 0
     cuts = [begin for begin, _ in cut_at_pauses(energy, 100)[1:]]
     assert [min(abs(cut - middle) for middle in (1270, 2910, 3520, 5020)) <= 8 for cut in cuts] == [True] * len(cuts) and len(cuts) >= 3
+
+
+def test_frames_with_speech_and_a_little_around_them():
+    energy = np.random.default_rng(0).random(1000)
+    energy[400:500] += 9
+    energy[700:850] += 8
+    found = np.flatnonzero(np.diff(with_speech(energy, 100).astype(int))) + 1
+    np.testing.assert_allclose(found, [370, 530, 670, 880], atol=2)
+    assert with_speech(np.ones(50), 100).shape == (50,)
+
+
+@given(st.lists(st.floats(-9, 9), min_size=1, max_size=30), st.integers(0, 12))
+def test_largest_around_is_that_of_a_window(values, width):
+    values = np.array(values)
+    before, after = width // 2, max(width - 1, 0) // 2 if width > 1 else 0
+    before = before if width > 1 else 0
+    expected = [values[max(t - before, 0):t + after + 1].max() for t in range(len(values))]
+    np.testing.assert_array_equal(largest_around(values, width), expected)
 
 
 def test_resampling_keeps_a_tone_and_removes_what_the_new_rate_cannot_hold():

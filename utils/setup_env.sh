@@ -40,7 +40,11 @@ find_python() { # version-test name...: the first interpreter that works; a pyen
 }
 
 stamp() { # requirement file: what an environment made from it is
-  { cat "$1"; echo "$PWD"; } | sha256sum | cut -d' ' -f1
+  { cat "$1" "$(wheel_of "$1")"; echo "$PWD"; } | sha256sum | cut -d' ' -f1
+}
+
+wheel_of() { # requirement file: the one that names a wheel of it by its hash, where there is one
+  if [ -f "${1%.txt}_wheel.txt" ]; then echo "${1%.txt}_wheel.txt"; else echo /dev/null; fi
 }
 
 has() { # folder requirement-file
@@ -48,10 +52,25 @@ has() { # folder requirement-file
 }
 
 install() { # folder requirement-file
-  "$1/bin/python" -m pip install --quiet --no-input --disable-pip-version-check -r "$2" ||
-    fail "pip could not install into $1" "  expected: the packages of $2" \
-      "  next:     read pip's message above, then call utils/setup_env.sh again"
+  local wheel
+  wheel=$(wheel_of "$2")
+  if [ "$wheel" != /dev/null ]; then
+    pip_install "$1" --no-deps -r "$wheel"
+  fi
+  pip_install "$1" -r "$2"
+  if [ "${2##*/}" = k2.txt ]; then
+    "$1/bin/python" -c 'import k2, kaldiio' ||
+      fail "k2 cannot be imported in $1" "  expected: the wheel for Python 3.10 that $wheel names" "  next:     utils/setup_env.sh, again"
+  fi
   stamp "$2" > "$1/.stamp" && mv "$1/.stamp" "$1/.done.$(basename "$2" .txt)"
+}
+
+pip_install() { # folder arguments...
+  local folder=$1
+  shift
+  "$folder/bin/python" -m pip install --quiet --no-input --disable-pip-version-check "$@" ||
+    fail "pip could not install into $folder" "  expected: the packages of ${*: -1}" \
+      "  next:     read pip's message above, then call utils/setup_env.sh again"
 }
 
 ensure() { # folder version-test given-interpreter names requirement-file

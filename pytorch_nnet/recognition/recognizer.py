@@ -5,7 +5,7 @@
         print(transcript.channel, transcript.text)
 
 A file may have any sampling rate; each of its channels is a speaker of its own, whose features are normalised over all of the
-file. Long channels are cut at pauses. The search runs in the Python that has k2 (docs/decoding.md).
+file where there is speech. Long channels are cut at pauses. The search runs in the Python that has k2 (docs/decoding.md).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ..io.progress import Progress
 from ..lang.lang_dir import read_symbols
 from ..scoring.ctm import timed_words
 from .package import Package, open_package
-from .pauses import cut_at_pauses
+from .pauses import cut_at_pauses, with_speech
 from .transcript import Transcript, Word
 
 LEAST = 10  # frames of a channel; less than a tenth of a second is no speech
@@ -91,7 +91,8 @@ class Recognizer:
             if len(features) < LEAST:
                 raise RecipeError("audio too short to recognise", file=path, expected=f"{LEAST / FRAMES_PER_SECOND} s at least",
                                   found=f"{len(samples) / rate:.3f} s")
-            yield len(samples) / rate, apply_cmvn(features, accumulate(None, features), **self.model.cmvn)
+            speech = with_speech(features.sum(1), FRAMES_PER_SECOND)
+            yield len(samples) / rate, apply_cmvn(features, accumulate(None, features[speech] if speech.any() else features), **self.model.cmvn)
 
     def search(self, matrices: Iterator[np.ndarray], folder: Path) -> dict[int, Lattice]:
         """Lattices of the matrices of log-likelihoods, by number; those without a path are missing."""

@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def package(recipe, tmp_path_factory):
     folder = tmp_path_factory.mktemp("home") / "system"
-    call(recipe, "package", "--model", "exp/ens_lstm_cnn", "--graph", "exp/tri3/graph", "--tuned-on", "exp/ens_lstm_cnn/decode_dev_tg",
-         "--acwt", "0.125", "--beam", "10", "--lattice-beam", "4", folder)
+    call(recipe, "package", "--model", "exp/dnn", "--graph", "exp/tri3/graph", "--tuned-on", "exp/dnn/decode_dev_tg",
+         "--acwt", "0.125", "--beam", "8", "--lattice-beam", "2", "--max-active", "1500", folder)
     return folder
 
 
@@ -51,19 +51,17 @@ def test_a_telephone_call_becomes_words_with_times(package, conversation, tmp_pa
     heard = json.loads(call(tmp_path, "transcribe", "--package", package, "--format", "json", path))
     audio, rate = read_audio(path)
     assert [(t["file"], t["channel"]) for t in heard] == [(path, 1), (path, 2)] and not heard[0]["failed"]
-    for transcript, words in zip(heard, said.values()):
+    ours, theirs = [], []
+    for transcript, side in zip(heard, "AB"):
         assert transcript["duration"] == pytest.approx(audio.shape[1] / rate, abs=1e-3)
         begins = [word["begin"] for word in transcript["words"]]
         assert begins == sorted(begins) and 0 <= begins[0] and transcript["words"][-1]["begin"] < transcript["duration"]
         assert all(0 <= word["confidence"] <= 1 and word["duration"] >= 0 for word in transcript["words"])
-        # Silence included and segments unknown, and still most of what was said: the other side's words would not fit.
         found = transcript["text"].split()
-        ours, theirs = (kaldialign.edit_distance(reference, found)["total"] / len(reference) for reference in (words, other(said, words)))
-        assert ours < 0.75 and ours < theirs - 0.1, (ours, theirs, found, words)
-
-
-def other(said, words):
-    return said["B"] if words is said["A"] else said["A"]
+        ours.append(kaldialign.edit_distance(said[side], found)["total"] / len(said[side]))
+        theirs.append(kaldialign.edit_distance(said["BA"["AB".index(side)]], found)["total"] / len(said[side]))
+    # The smoke system gets most words wrong, but the words of the other side it would get wrong almost all.
+    assert np.mean(ours) < 0.85 and np.mean(ours) < np.mean(theirs) - 0.1, (ours, theirs)
 
 
 def test_any_sampling_rate_and_format_gives_about_the_same_words(package, conversation, tmp_path):
