@@ -54,8 +54,7 @@ def test_frames_with_speech_and_a_little_around_them():
 @given(st.lists(st.floats(-9, 9), min_size=1, max_size=30), st.integers(0, 12))
 def test_largest_around_is_that_of_a_window(values, width):
     values = np.array(values)
-    before, after = width // 2, max(width - 1, 0) // 2 if width > 1 else 0
-    before = before if width > 1 else 0
+    before, after = (width // 2, (width - 1) // 2) if width > 1 else (0, 0)
     expected = [values[max(t - before, 0):t + after + 1].max() for t in range(len(values))]
     np.testing.assert_array_equal(largest_around(values, width), expected)
 
@@ -95,9 +94,9 @@ def package(system, name="cnn"):
 def test_a_package_computes_what_the_experiment_did(system, name):
     make_ensemble(system / "exp/both", [f"{system}/exp/cnn:3", f"{system}/exp/lstm"])
     made = package(system, name)
-    write_package(made, system / "pkg")
+    write_package(made, system / "my:system")
     shutil.move(system / "exp", system / "elsewhere")
-    shutil.move(system / "pkg", system / "on_another_machine")
+    shutil.move(system / "my:system", system / "on_another_machine")
     again = open_package(system / "on_another_machine")
     assert (again.name, again.lmwt, again.wip, again.search) == (name, 9.0, 0.5, SearchOptions(beam=11.0))
     features = np.random.default_rng(0).standard_normal((30, 31)).astype(np.float32)

@@ -85,7 +85,7 @@ def make_ensemble(folder, models: Sequence[str]) -> Ensemble:
 
     folder, networks = Path(folder), []
     for argument in models:
-        name, _, weight = argument.partition(":")
+        name, _, weight = argument.rpartition(":") if ":" in argument else (argument, "", "")
         try:
             share = float(weight or 1)
         except ValueError:

@@ -3,7 +3,7 @@
     <package>/package.json       format, version of this software, the system's name, LM weight, insertion penalty, search options, and
                                  size and SHA-256 of every other file
               networks/<n>/      one network, or an ensemble's members: config.yaml, info.json, prior_counts, model.safetensors
-              networks/ensemble.yaml   their weights, where there are several: model and graph need nothing else
+              networks/ensemble/ their weights (ensemble.yaml), where there are several
               graph/             graph.npz, words.txt, phones.txt, num_pdfs
 
 It holds no path and nothing that runs.
@@ -24,8 +24,7 @@ from ..io.errors import RecipeError, require_file
 from ..io.options import build
 from ..io.publish import publish_folder
 from ..models import load_model
-from ..models.ensemble import Ensemble
-from ..models.model_dir import load_network
+from ..models.ensemble import make_ensemble
 
 FORMAT = "pytorch_nnet package 1"
 NETWORK_FILES = ("config.yaml", "info.json", "prior_counts", "model.safetensors")
@@ -66,9 +65,8 @@ def write_package(package: Package, folder) -> None:
             for name in NETWORK_FILES:
                 shutil.copyfile(network.path / name, temporary / "networks" / str(number) / name)
         if len(members) > 1:
-            with open(temporary / "networks" / "ensemble.yaml", "w", encoding="utf-8") as file:
-                file.write("".join(["members:\n", *(f"- {number}\n" for number in range(1, len(members) + 1)),
-                                    "weights:\n", *(f"- {weight!r}\n" for _, weight in members)]))
+            make_ensemble(temporary / "networks" / "ensemble",
+                          [f"{temporary}/networks/{number}:{weight!r}" for number, (_, weight) in enumerate(members, 1)])
         (temporary / "graph").mkdir()
         for name in GRAPH_FILES:
             shutil.copyfile(require_file(package.graph / name, next="make the graph first (steps/mkgraph)"), temporary / "graph" / name)
@@ -102,19 +100,9 @@ def open_package(folder, device: str = "cpu") -> Package:
             raise RecipeError("file missing from a package", file=folder / name_of, next=NEXT)
         if (found := digest(folder / name_of)) != entry["sha256"]:
             raise RecipeError("file of a package is damaged", file=folder / name_of, expected=f"sha256 {entry['sha256']}", found=found, next=NEXT)
-    networks = folder / "networks"
-    return Package(name, load_networks(networks, device), folder / "graph", lmwt, wip, build(SearchOptions, search, where=str(path)))
-
-
-def load_networks(folder: Path, device: str):
-    """The network of a package, or its ensemble."""
-    if not (folder / "ensemble.yaml").exists():
-        return load_network(folder / "1", device)
-    from ..io.options import load_config
-
-    config = load_config(folder / "ensemble.yaml")
-    return Ensemble(folder, [(load_network(folder / str(name), device), float(weight))
-                             for name, weight in zip(config["members"], config["weights"])])
+    several = (folder / "networks" / "ensemble").exists()
+    model = load_model(folder / "networks" / ("ensemble" if several else "1"), device)
+    return Package(name, model, folder / "graph", lmwt, wip, build(SearchOptions, search, where=str(path)))
 
 
 def from_experiment(model_dir, graph, tuned_on, search: SearchOptions, device: str = "cpu") -> Package:
