@@ -25,7 +25,7 @@ from once import Request  # noqa: E402
 
 @dataclass
 class Planned:
-    """One command, its state, and its Cost if it will run and that is known."""
+    """One command, its state, its Cost if it will run and that is known, and why it is stale if it is."""
 
     stage: int
     title: str
@@ -33,6 +33,7 @@ class Planned:
     request: Request
     state: str
     cost: object = None
+    reason: str = ""
 
     @property
     def runs(self):
@@ -58,27 +59,28 @@ class Plan:
 
     def add(self, stage, title, beside, request):
         self.lacking += [(stage, path) for path in request.missing() if not self.will_make(path)]
-        state = self.state(request)
+        state, reason = self.state(request)
         if state != "done":
             self.redone |= request.own
             self.places |= {word for word in request.words[1:] if any(out.startswith(word + "/") for out in request.outs)}
-        self.commands.append(Planned(stage, title, beside, request, state))
+        self.commands.append(Planned(stage, title, beside, request, state, reason=reason))
 
     def will_make(self, path):
         return any((path + "/").startswith(folder + "/") for folder in {folder for folder, _ in self.redone} | self.places)
 
     def state(self, request):
+        """The state, and why it is stale if it is."""
         inputs, digest = request.current()
         recorded = request.recorded()
         if None in recorded:
-            return "begun" if digest in request.recorded(begun=True) else "missing"
+            return ("begun" if digest in request.recorded(begun=True) else "missing"), ""
         if request.force or any(found != digest for found in recorded):
-            return "stale"
+            return "stale", request.reason(inputs)
         for path, value in inputs.items():
             named = {(path, marker) for marker in value} if isinstance(value, dict) else set()
             if named & self.redone or any(path.startswith(folder + "/") for folder, _ in self.redone):
-                return "stale"
-        return "done"
+                return "stale", f"{path} will be made anew"
+        return "done", ""
 
 
 def stage_hours(commands, cores):
@@ -129,7 +131,7 @@ def show(commands, cores, estimates):
         line = f"  {command.state:<8} {name:<20} {made}"
         if estimates and command.runs:
             line += f"  [{clock(command.cost.hours(cores))}]" if command.cost else "  [not estimated]"
-        lines.append(line)
+        lines.append(f"{line}  ({command.reason})" if command.reason else line)
     return lines
 
 
