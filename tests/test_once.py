@@ -39,6 +39,14 @@ def test_does_not_count_nj_but_options(run, tmp_path):
         assert len((tmp_path / "all").read_text().split()) == runs
 
 
+def test_does_not_count_the_launcher(run, tmp_path):
+    (tmp_path / "utils").symlink_to(ROOT / "utils")
+    for launcher in (["utils/run.py"], ["utils/run.py", "--mem", "4G"], ["utils/run.py", "--max-jobs-run", 2]):
+        done = run("utils/once.py", "--out", "exp/a", "--", *launcher, "exp/a/log/x.log", "bash", "-c", "echo x >> all; echo so; echo made a")
+        assert done.returncode == 0 and len((tmp_path / "all").read_text().split()) == 1, done.stderr
+        assert done.stdout == ("made a\n" if launcher == ["utils/run.py"] else ""), "what a log ends with is shown when it is made"
+
+
 def test_keeps_what_the_same_killed_command_left(run, tmp_path):
     command = ("utils/once.py", "--out", "exp/a", "--", "bash", "-c", "ls exp/a > seen; touch exp/a/half; [ -e go ]")
     assert run(*command).returncode == 1
@@ -149,7 +157,7 @@ def test_says_why_it_makes_anew(run, tmp_path):
 def test_a_new_version_of_a_step_makes_its_output_stale(tmp_path, monkeypatch):
     table = tmp_path / "versions.tsv"
     table.write_text("# step\tversion\twhat changed\nsteps/x\t3\tthe seed\n")
-    command = ["--out", str(tmp_path / "a"), "--", "utils/run.py", "log", "steps/x"]
+    command = ["--out", str(tmp_path / "a"), "--", "utils/run.py", "x.log", "steps/x"]
     before = once.Request(command).current()[1]
     monkeypatch.setattr(staleness, "VERSIONS", table)
     assert once.Request(command).current()[1] != before

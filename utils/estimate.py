@@ -170,9 +170,7 @@ class Estimator:
         return f"conf/{self.preset}/{'cnn' if student else name}.yaml"
 
     def cost(self, words, outs):
-        """The Cost of one command of a recipe; None for one that is not known here."""
-        if words[0] == "utils/run.py":
-            words = words[2:]
+        """The Cost of one command of a recipe, without its launcher; None for one that is not known here."""
         step, options, jobs = os.path.basename(words[0]), {}, 1
         rest = list(words[1:])
         while rest and rest[0].startswith("--") and len(rest) > 1:

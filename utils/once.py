@@ -11,8 +11,8 @@ Usage: utils/once.py [options] --out DIR [--out DIR ...] [--in PATH ...] -- <com
 
 The marker records the command, a digest of every input, versions of its steps (utils/versions.tsv) and a digest of it all. Inputs are the arguments that name existing files or
 folders: a file counts by its content, a folder by its markers (or, where it has none, such as a corpus from a disc, by the
-names, sizes and times of its files). --nj, --cmd, --threads and --device do not count:
-they change where work runs, not what comes out.
+names, sizes and times of its files). --nj, --cmd, --threads and --device do not count, nor does a launcher with its options and log that the
+command begins with: they change where work runs, not what comes out.
 It also records size and CRC-32 of the files that the command made (utils/filesums.py). Before a command runs, the files of its inputs
 are compared with what their own markers say, so that damage ends a run before anything is made of it.
 An output whose marker differs is stale: why is said, and it is removed before the command runs; one left by the same command, killed, is kept
@@ -42,6 +42,7 @@ from pytorch_nnet.io.errors import RecipeError  # noqa: E402
 from pytorch_nnet.io.process import call, ended_by  # noqa: E402
 from pytorch_nnet.io.publish import publish, writing  # noqa: E402
 
+LAUNCHERS = ("run.py", "slurm.py", "run.pl", "queue.pl", "slurm.pl", "ssh.pl")
 NOT_COUNTED = ("--nj", "--cmd", "--threads", "--device")
 HASH_CONTENT_UP_TO = 64 << 20  # larger files count by size and time
 
@@ -79,7 +80,7 @@ class Request:
 
     def missing(self):
         """Arguments that name what an earlier stage makes, and that are not there."""
-        return [word for word in self.command[1:] + self.inputs if word.startswith(("data/", "exp/"))
+        return [word for word in without_launcher(self.command)[1:] + self.inputs if word.startswith(("data/", "exp/"))
                 and not os.path.exists(word) and not word.startswith(tuple(self.outs))]
 
     def current(self):
@@ -139,6 +140,8 @@ def main(argv):
             signal = f" ({ended_by(code)})" if ended_by(code) else ""
             print(f"once.py: failed with code {code}{signal}: {' '.join(request.command)}", file=sys.stderr)
             return code
+        if line := result_line(request.command):
+            print(line, flush=True)
         record = {"command": request.words, "inputs": now, **({"versions": request.versions} if request.versions else {}), "seconds": round(time.time() - start, 1), "digest": whole}
         return mark(request, record, before)
     except RecipeError as error:
@@ -179,10 +182,33 @@ def mark(request, record, before):
     return 0
 
 
+def log_place(command):
+    """Where in the command the log of a launcher is that the command begins with; -1 without a launcher."""
+    if os.path.basename(command[0]) not in LAUNCHERS:
+        return -1
+    return next((place for place, word in enumerate(command) if word.endswith(".log")), -1)
+
+
+def without_launcher(command):
+    """What a launcher that the command begins with would start: all that comes after its log."""
+    return command[log_place(command) + 1:]
+
+
+def result_line(command):
+    """The last line that the command has written to its launcher's log, for the terminal; '' without a log."""
+    place = log_place(command)
+    try:
+        with open(command[place], errors="replace") as file:
+            said = [line for line in file if not line.startswith("#") and line.strip()] if place >= 0 else []
+    except OSError:  # the logs of an array
+        return ""
+    return said[-1].rstrip("\n") if said else ""
+
+
 def counted(command):
-    """The command without the options that do not change its output."""
+    """The command without its launcher and without the options that do not change its output."""
     words, skip = [], False
-    for word in command:
+    for word in without_launcher(command):
         if skip:
             skip = False
         elif word in NOT_COUNTED:

@@ -20,7 +20,7 @@ sys.dont_write_bytecode = True  # a plan writes nothing
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from estimate import Estimator  # noqa: E402
-from once import Request  # noqa: E402
+from once import Request, without_launcher  # noqa: E402
 
 
 @dataclass
@@ -125,7 +125,7 @@ def show(commands, cores, estimates):
                      f"memory {gigabytes(max(cost.memory for cost in costs))} a process")
     lines = [headline]
     for command in commands:
-        name = os.path.basename(command.request.words[2 if command.request.words[0] == "utils/run.py" else 0])
+        name = os.path.basename(command.request.words[0])
         outs = command.request.outs
         made = " ".join(outs) if len(outs) < 5 else f"{outs[0]} and {len(outs) - 1} more"
         line = f"  {command.state:<8} {name:<20} {made}"
@@ -147,7 +147,7 @@ def main(argv):
     if not status:
         estimator = Estimator(options["--corpus"], options["--preset"], int(options["--classes"]))
         for command in plan.commands:  # of all, as later ones depend on sizes that earlier ones have
-            cost = estimator.cost(command.request.command, command.request.outs)
+            cost = estimator.cost(without_launcher(command.request.command), command.request.outs)
             command.cost = cost if command.runs else None
     if disk:
         return check_disk(sum(command.cost.gb for command in plan.commands if command.cost), free_space())
