@@ -4,6 +4,7 @@
 # shellcheck shell=bash disable=SC2154,SC2086
 
 conf=conf/$preset
+features_conf=${features_conf:-conf}  # folder of mfcc.yaml and fbank.yaml
 # Numbers of Gaussians and leaves, acoustic scale, beams: what a corpus' size decides and no network's config holds.
 . "$conf/sizes.sh"
 . steps/systems.sh
@@ -15,10 +16,10 @@ if [ -n "$speeds" ]; then network_train=train_sp; fi
 features() { # set
   once --out "data/${1}_fbank" --name copy -- utils/copy_data_dir "data/$1" "data/${1}_fbank"
   once --out "data/$1" --name mfcc -- \
-    steps/make_mfcc --nj "$nj" --cmd "$train_cmd" --config conf/mfcc.yaml "data/$1"
+    steps/make_mfcc --nj "$nj" --cmd "$train_cmd" --config "$features_conf/mfcc.yaml" "data/$1"
   once --out "data/$1" --name cmvn -- $train_cmd "data/$1/log/cmvn.log" steps/compute_cmvn_stats "data/$1"
   once --out "data/${1}_fbank" --name fbank -- \
-    steps/make_fbank --nj "$nj" --cmd "$train_cmd" --config conf/fbank.yaml "data/${1}_fbank"
+    steps/make_fbank --nj "$nj" --cmd "$train_cmd" --config "$features_conf/fbank.yaml" "data/${1}_fbank"
   once --out "data/${1}_fbank" --name cmvn -- $train_cmd "data/${1}_fbank/log/cmvn.log" steps/compute_cmvn_stats "data/${1}_fbank"
 }
 

@@ -144,24 +144,27 @@ def main(argv):
     for command in read_commands(sys.stdin.buffer.read()):
         plan.add(*command)
     cores = min(int(options["--nj"]), os.cpu_count() or 1)
-    if not status:
-        estimator = Estimator(options["--corpus"], options["--preset"], int(options["--classes"]))
+    estimator = Estimator(options["--corpus"], options["--preset"], int(options["--classes"]))
+    estimates = estimator.known and not status
+    if estimates:
         for command in plan.commands:  # of all, as later ones depend on sizes that earlier ones have
             cost = estimator.cost(without_launcher(command.request.command), command.request.outs)
             command.cost = cost if command.runs else None
     if disk:
         return check_disk(sum(command.cost.gb for command in plan.commands if command.cost), free_space())
-    if not status:
+    if not (status or estimates):
+        print("No estimates: the size of the corpus is not known before stage 2 has made its features\n")
+    if estimates:
         sizes = ", ".join(f"{name} {hours:.3g} h" for name, hours in estimator.sets.items())
         print(f"Plan for {cores} cores, preset {options['--preset']}, speech: {sizes}\n")
     stages = {}
     for command in plan.commands:
         stages.setdefault(command.stage, []).append(command)
     for commands in stages.values():
-        print("\n".join(show(commands, cores, not status)))
+        print("\n".join(show(commands, cores, estimates)))
     running = [command for command in plan.commands if command.runs]
     print(f"\n{len(running)} of {len(plan.commands)} commands would run")
-    if running and not status:
+    if running and estimates:
         print_totals(stages.values(), running, cores)
     for stage, path in dict.fromkeys(plan.lacking):
         print(f"plan.py: ERROR: stage {stage} needs {path}, which is not there: run the stages before {stage} first", file=sys.stderr)
