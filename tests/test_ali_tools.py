@@ -335,8 +335,7 @@ def experiment(place, tmp_path_factory):
     ("ens", "ensemble: 1500 parameters, FER not evaluated, 0.25 cnn + 0.75 dnn"),
     ("young", "network, training not finished: 1 epochs so far, FER 50.00 %"),
     ("frames", "frame store: 4 utterances, 157 frames, 22 classes, 31 dimensions"),
-    ("soft", "soft labels: 157 frames, 22 classes, at most 90 a frame, 12.3 on average, mass 99.12 %, "
-             "by lstm1 + lstm2"),
+    ("soft", "soft labels: 157 frames, 22 classes, at most 90 a frame, 12.3 on average, mass 99.12 %, by lstm1 + lstm2"),
     ("graph", "graph: 70 states, 80 arcs, 22 pdfs"),
     ("decode", "decoding: WER 10.00 %, 1 ins, 1 del, 2 sub, 40 words, LMWT 9, WIP 0.5, 1 failed")])
 def test_each_kind_of_directory_has_its_line(experiment, name, expected):

@@ -5,8 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
-import toy_language as toy
 
+import toy_language as toy
 from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.decoding.decode import DecodeOptions, account, decode_data, k2_python
 from pytorch_nnet.decoding.forward import open_scorer, scaled_loglikes

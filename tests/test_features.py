@@ -318,7 +318,7 @@ def test_pipes_run_only_when_allowed(tmp_path, in_process):
     make_features(data.path, MakeMfccOptions())
     plain = matrices(data.path)
     path = data.wav["sw02001-A"]
-    data.wav = {recording: f"touch {tmp_path}/ran; cat {path} |" for recording in data.wav}
+    data.wav = dict.fromkeys(data.wav, f"touch {tmp_path}/ran; cat {path} |")
     data.write()
     with pytest.raises(RecipeError, match="pipe") as error:
         make_features(data.path, MakeMfccOptions())

@@ -11,8 +11,8 @@ import soundfile
 
 from pytorch_nnet.corpus.mini import conversation, espeak
 from pytorch_nnet.corpus.mini.channel import RATE, SOUNDS, Line
-from pytorch_nnet.corpus.mini.espeak import SpokenPhone, SpokenWord, open_synthesizer
 from pytorch_nnet.corpus.mini.conversation import Conversation, Segment, TimedWord, split_group
+from pytorch_nnet.corpus.mini.espeak import SpokenPhone, SpokenWord, open_synthesizer
 from pytorch_nnet.corpus.mini.grammar import Grammar, join_articles
 from pytorch_nnet.corpus.mini.pronounce import PHONES, arpabet, pronunciations
 from pytorch_nnet.corpus.mini.speakers import draw_speaker

@@ -10,8 +10,7 @@ from torch.nn.functional import cross_entropy
 from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.options import record
-from pytorch_nnet.models import load_model
-from pytorch_nnet.models import products
+from pytorch_nnet.models import load_model, products
 from pytorch_nnet.models.blstm import BidirectionalLayer, Blstm, Recurrence
 from pytorch_nnet.models.ensemble import make_ensemble
 from pytorch_nnet.models.model_dir import save_model

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+
 def test_skips_notices_and_propagates(run, tmp_path):
     (tmp_path / "in").write_text("1")
 

@@ -5,13 +5,13 @@ import subprocess
 import sys
 
 import pytest
-from test_once import STEPS, calls, stage_2
 
 from conftest import ROOT
+from test_once import STEPS, calls, stage_2
 
 sys.path.insert(0, str(ROOT / "utils"))
-from estimate import Cost, Estimator, network_size, read_config, read_rates  # noqa: E402
-from plan import Planned, stage_hours  # noqa: E402
+from estimate import Cost, Estimator, network_size, read_config, read_rates
+from plan import Planned, stage_hours
 
 PARTS = ("run.sh", "path.sh", "cmd.sh", "conf", "local", "steps", "utils")
 

@@ -14,7 +14,7 @@ from pytorch_nnet.corpus.speed import change_speed, perturb_data_dir_speed, samp
 from pytorch_nnet.features.compute import MakeFbankOptions, make_features
 from pytorch_nnet.io.archives import read_matrix
 from pytorch_nnet.io.errors import RecipeError
-from speech import noise, telephone
+from speech import telephone
 from test_manifests import tables
 
 

@@ -60,7 +60,7 @@ def decoded(tmp_path):
     data.mkdir(parents=True)
     decode.mkdir(parents=True)
     sides = {utt: utt[:9] for utt in SEGMENTS}
-    tables = {"utt2spk": sides, "text": {utt: "yes" for utt in SEGMENTS},
+    tables = {"utt2spk": sides, "text": dict.fromkeys(SEGMENTS, "yes"),
               "segments": {utt: f"{utt[:9]} {begin} {end}" for utt, (begin, end) in SEGMENTS.items()},
               "reco2file_and_channel": {side: f"{side[:7]} {side[8]}" for side in sorted(set(sides.values()))}}
     for name, table in tables.items():

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ldc import PEM, STM, audio, compress, fake_sph2pipe, lines, prepared, refused, release, transcript  # noqa: F401
 from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.corpus.hub5 import Scored, padded_times, reference_words
 from pytorch_nnet.corpus.mini.writer import Size, write_corpus
 from pytorch_nnet.corpus.ms98 import read_dictionary
 from pytorch_nnet.corpus.switchboard import spans
 from pytorch_nnet.io.errors import RecipeError
-from ldc import PEM, STM, audio, compress, fake_sph2pipe, lines, prepared, refused, release, transcript  # noqa: F401
 
 
 def test_data_directories(release):

@@ -35,11 +35,10 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-import filesums  # noqa: E402
-
-from pytorch_nnet.io.errors import RecipeError  # noqa: E402
-from pytorch_nnet.io.process import call, ended_by  # noqa: E402
-from pytorch_nnet.io.publish import publish, writing  # noqa: E402
+import filesums
+from pytorch_nnet.io.errors import RecipeError
+from pytorch_nnet.io.process import call, ended_by
+from pytorch_nnet.io.publish import publish, writing
 
 NOT_COUNTED = ("--nj", "--cmd", "--threads", "--device")
 HASH_CONTENT_UP_TO = 64 << 20  # larger files count by size and time

@@ -24,7 +24,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-from pytorch_nnet.io.process import code_of, descendants, end_all, ended_by  # noqa: E402
+from pytorch_nnet.io.process import code_of, descendants, end_all, ended_by
 
 TAIL_LINES = 12
 TAILS = 3  # of failing jobs whose logs are shown

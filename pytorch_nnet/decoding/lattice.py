@@ -21,7 +21,6 @@ import contextlib
 import io
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Iterator, Sequence
 
 import numpy as np

@@ -11,7 +11,7 @@ from typing import Iterator, NamedTuple
 
 import numpy as np
 
-from .kaldi_ark import Reader, read_entries
+from .kaldi_ark import read_entries
 from .kaldi_binary import HEADER, BinaryReader, int32
 from .kaldi_text import TextReader
 

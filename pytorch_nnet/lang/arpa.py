@@ -14,7 +14,7 @@ import numpy as np
 
 from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish
-from .model import BLOCK, NgramModel, Order, sorted_model
+from .model import BLOCK, NgramModel, Order
 
 SECTION = re.compile(r"\\(\d+)-grams:")
 WRONG_COUNT = "number of n-grams differs from the header's"
@@ -89,9 +89,11 @@ class ArpaReader:
         return RecipeError(what, file=f"{self.path}:{line or self.number}", expected=expected, found=found)
 
     def next_line(self, expected: str) -> str:
-        for self.number, line in self.lines:
-            return line
-        raise self.fail("ARPA file ends early", expected, "the end of the file")
+        found = next(self.lines, None)
+        if found is None:
+            raise self.fail("ARPA file ends early", expected, "the end of the file")
+        self.number, line = found
+        return line
 
     def read(self) -> NgramModel:
         while self.next_line("\\data\\") != "\\data\\":

@@ -186,8 +186,8 @@ def write_report(out, sources: Sources, results: Results) -> Path:
     what = f"the Switchboard part of {sources.test} by NIST's rules" if results.scorers()[:1] not in ([], ["basic"]) else sources.test
     words = f" ({' or '.join(map(str, sorted(counted)))} words)" if counted else ""
     text = ["# Blending LSTMs into CNNs", "",
-            f"Seeds {', '.join(map(str, plan.seeds))}; lambda x C grid: seeds {', '.join(map(str, plan.grid_seeds))}. "
-            f"Commit {commit()}; {machine()}; {time.strftime('%Y-%m-%d')}.", "",
+            (f"Seeds {', '.join(map(str, plan.seeds))}; lambda x C grid: seeds {', '.join(map(str, plan.grid_seeds))}. "
+             f"Commit {commit()}; {machine()}; {time.strftime('%Y-%m-%d')}."), "",
             HEAD.format(dev=sources.dev, what=what + words), "", *claims, "## Table 1", "", markdown(TABLE1, rows), ""]
     notes = [*(f"- {line}" for line in (*told(missing), *absent)), *results.doubts()]
     if notes:
