@@ -26,7 +26,7 @@ def triphone_model():
     from pytorch_nnet.hmm.features import FeatureOptions
     from pytorch_nnet.hmm.gmm import gaussians_from_moments
     from pytorch_nnet.hmm.model import AcousticModel
-    from pytorch_nnet.io.kaldi_model import HmmState, Topology
+    from pytorch_nnet.io.kaldi_topology import HmmState, Topology
     from pytorch_nnet.io.kaldi_tree import PDF_CLASS, Leaf, Split, Table, Tree
 
     count = len(toy.PHONES)

@@ -61,6 +61,7 @@ def read_audio(source: str, *, id: str | None = None, allow_pipes: bool = False)
     """Reads all channels: (channels, samples) float32 in [-1, 1], and the sampling rate."""
     refuse_pipe(source, id=id, allow=allow_pipes)
     try:
+        file: io.BytesIO | str
         if is_command(source):
             file = io.BytesIO(_run(source, id))
         else:

@@ -53,8 +53,8 @@ def validate_data_dir(path, *, text: bool = True, feats: bool = True, wav: bool 
     if (data.path / CUTS).exists():
         ids = [utt for utt, _ in read_cut_lines(data.path / CUTS)]
         if ids != data.utts:
-            wrong = next(iter(sorted(set(ids) ^ set(data.utts))), ids[0] if ids else None)
-            raise RecipeError(f"utt2spk and {CUTS} disagree", file=data.path / CUTS, id=wrong,
+            odd = next(iter(sorted(set(ids) ^ set(data.utts))), ids[0] if ids else None)
+            raise RecipeError(f"utt2spk and {CUTS} disagree", file=data.path / CUTS, id=odd,
                               expected=f"the {len(data.utts)} utterances of utt2spk, in C order",
                               found=f"{len(ids)} cuts", next=mend)
     return data

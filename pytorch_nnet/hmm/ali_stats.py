@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..io.kaldi_model import HmmState
+from ..io.kaldi_topology import HmmState
 from ..io.options import option
 from .aligned import FRAME_SHIFT, AlignmentDir
 

@@ -184,13 +184,14 @@ class Trainer:
     def run(self) -> None:
         """Iterations 1 to num_iters - 1, then the final names."""
         options = self.options
-        target = self.model.gmm.num_gauss
+        target = self.model.require_gmm().num_gauss
         step = max(0, (self.totgauss - target) // options.max_iter_inc)
         for iteration in track(range(1, options.num_iters), f"train {self.folder}", unit="iterations"):
             self.adapt(iteration)
             totals = self.e_step(iteration, realign=iteration in options.realign_iters)
-            updated = gmm.update(self.model.gmm, totals["statistics"])
-            occupancies = np.add.reduceat(totals["statistics"][:, 0], self.model.gmm.offsets[:-1])
+            gaussians = self.model.require_gmm()
+            updated = gmm.update(gaussians, totals["statistics"])
+            occupancies = np.add.reduceat(totals["statistics"][:, 0], gaussians.offsets[:-1])
             targets = gmm.split_targets(occupancies, np.diff(updated.offsets), target, power=options.power)
             self.m_step(iteration, totals, gmm.split(updated, targets))
             if iteration <= options.max_iter_inc:
@@ -206,7 +207,7 @@ class Trainer:
                   beam=self.options.beam_at(iteration), retry_beam=self.options.retry_beam)
         failed, totals = self.failed(), self.totals()
         self.say(f"iteration {iteration}{', realigned' if realign else ''}: log-likelihood {totals['loglike'] / totals['frames']:.4f} "
-                 f"per frame, {totals['frames']:.0f} frames, {self.model.gmm.num_gauss} Gaussians, {failed} utterances failed")
+                 f"per frame, {totals['frames']:.0f} frames, {self.model.require_gmm().num_gauss} Gaussians, {failed} utterances failed")
         return totals
 
     def m_step(self, iteration: int, totals: dict[str, np.ndarray], updated: Gaussians) -> None:

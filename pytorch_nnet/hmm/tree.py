@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..io.errors import RecipeError
-from ..io.kaldi_model import Topology
+from ..io.kaldi_topology import Topology
 from ..io.kaldi_tree import PDF_CLASS, EventMap, Leaf, Split, Table, Tree
 from .questions import loglike
 from .stats import TreeStats

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
 from .products import product
 
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
-def he_(layer: nn.Conv2d | nn.Linear) -> nn.Module:
+
+def bias_of(layer: nn.Conv2d | nn.Linear) -> Tensor:
+    """The bias, which every layer of these networks has."""
+    assert layer.bias is not None
+    return layer.bias
+
+
+def he_(layer: Layer) -> Layer:
     """Initialises a layer that a ReLU follows: zero biases, weights that keep the variance (He et al. 2015)."""
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)
+    nn.init.zeros_(bias_of(layer))
     return layer
 
 

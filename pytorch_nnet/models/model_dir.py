@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 import numpy as np
 import torch
@@ -92,9 +92,9 @@ def window_logits(module: nn.Module, padded: Tensor, batch: int = BATCH) -> Tens
     A network whose windows share work has `utterance_logits`, which gives the same in less time.
     """
     frames, dim = len(padded) - 2 * CONTEXT, padded.shape[1]
-    if hasattr(module, "utterance_logits"):
-        return torch.cat([module.utterance_logits(padded[start:start + batch + 2 * CONTEXT])
-                          for start in range(0, frames, batch)])
+    shared: Callable[[Tensor], Tensor] | None = getattr(module, "utterance_logits", None)
+    if shared is not None:
+        return torch.cat([shared(padded[start:start + batch + 2 * CONTEXT]) for start in range(0, frames, batch)])
     windows = padded.as_strided((frames, WINDOW, dim), (dim, dim, 1))
     return torch.cat([module(part) for part in windows.split(batch)])
 

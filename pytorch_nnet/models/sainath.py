@@ -25,7 +25,7 @@ class SainathCnn(nn.Module):
         self.convolution2 = he_(nn.Conv2d(first, second, KERNEL))
         self.steps = window - 2 * (KERNEL - 1)  # columns of time that one window's head sees
         self.head = Head(second * self.steps * ((dim - KERNEL + 1) // POOL - KERNEL + 1), hidden, num_classes)
-        self.to(memory_format=channels_last)
+        self.to(memory_format=channels_last)  # type: ignore[call-overload]
 
     def convolve(self, x: Tensor) -> Tensor:
         """(B, T, dim) -> (B, T - 12, channels * mel): time first, so that windows are overlapping slices."""

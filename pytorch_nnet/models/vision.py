@@ -8,6 +8,8 @@ widths (96, 192, 384; 4096, 4096) and 9000 classes.
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, channels_last, nn
 from torch.nn.functional import max_pool2d
 
@@ -32,12 +34,12 @@ class VisionCnn(nn.Module):
                 inputs, height, width = outputs, height - 2 + 2 * padding, width - 2 + 2 * padding
             height, width = height // 2, width // 2
         self.head = Head(inputs * height * width, hidden, num_classes)
-        self.to(memory_format=channels_last)  # the layout that CPU and tensor-core convolutions work in
+        self.to(memory_format=channels_last)  # type: ignore[call-overload]  # the layout that CPU and tensor-core convolutions work in
 
-    def block(self, index: int) -> nn.ModuleList:
+    def block(self, index: int) -> list[nn.Conv2d]:
         """Convolutions between two poolings."""
         first = sum(BLOCKS[:index])
-        return self.convolutions[first:first + BLOCKS[index]]
+        return cast(list[nn.Conv2d], list(self.convolutions[first:first + BLOCKS[index]]))
 
     def convolve(self, index: int, x: Tensor) -> Tensor:
         """One block without its pooling: (B, C, time, mel) -> (B, C', time', mel')."""
