@@ -24,8 +24,9 @@ from torch.nn.functional import pad
 
 from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
 from pytorch_nnet.io.options import build, load_config
+from pytorch_nnet.models.architecture import Architecture
 from pytorch_nnet.models.model_dir import SHAPE_KEYS, window_logits
-from pytorch_nnet.models.registry import Architecture, build_network
+from pytorch_nnet.models.registry import build_network
 
 NETWORKS = {"vision": "cnn.yaml", "sainath": "sainath.yaml"}
 GOALS = {"vision": 1.45, "sainath": 5.0}

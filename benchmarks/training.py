@@ -35,10 +35,11 @@ from pytorch_nnet.frames.sampler import FrameSampler
 from pytorch_nnet.frames.softlabels import SparseLabels, top_classes
 from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
 from pytorch_nnet.io.options import build, load_config
+from pytorch_nnet.models.architecture import Architecture
 from pytorch_nnet.models.blstm import Blstm
 from pytorch_nnet.models.model_dir import SHAPE_KEYS
 from pytorch_nnet.models.operations import multiplications
-from pytorch_nnet.models.registry import Architecture, build_network
+from pytorch_nnet.models.registry import build_network
 from pytorch_nnet.training.losses import blended_loss
 
 CLASSES, UNITS, LAYERS, BATCH = 9000, 512, 4, 128

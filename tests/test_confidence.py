@@ -81,6 +81,7 @@ def test_a_lattice_with_one_path_is_sure_and_a_far_score_does_not_overflow():
     assert len(every_path(row)) == 1 and confidences(row, path, 10.0, 0.0) == [1.0] * 9
 
 
+@pytest.mark.slow
 def test_get_ctm_step(run, decoded):
     words = decoded.parents[2] / "data/eval2000"
     done = run("steps/get_ctm", "--lmwt", 4, words, words, decoded, "out/test.ctm")

@@ -181,6 +181,7 @@ def language(arcs, start, finals, frames):
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(small_fsts())
 def test_epsilon_removal_keeps_every_labelling_with_its_words_and_best_cost(fst):

@@ -224,6 +224,7 @@ def test_cuts_and_index_point_at_the_same_bytes(tmp_path, in_process, monkeypatc
         assert cut.num_frames == index.num_frames[cut.id]
 
 
+@pytest.mark.slow
 def test_steps_make_features_and_statistics(tmp_path, run):
     data = telephone(tmp_path)
     config = tmp_path / "fbank.yaml"

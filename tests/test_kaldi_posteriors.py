@@ -70,6 +70,7 @@ def world(tmp_path, monkeypatch):
     return store, dump_here("net", store, "soft")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("binary", ["true", "false"])
 def test_soft_labels_survive_the_way_to_kaldi_and_back(world, run, binary):
     store, soft = world

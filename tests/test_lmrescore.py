@@ -159,6 +159,7 @@ def decoded(tmp_path, models):
     return folder
 
 
+@pytest.mark.slow
 def test_step_rescores_several_directories_whatever_nj(run, decoded):
     shutil.copytree(decoded, decoded.with_name("more"))
     done = run("steps/lmrescore", "old.arpa", "new.arpa", "data", "data", "exp/decode", "exp/new", "exp/more", "exp/new2")
@@ -230,6 +231,7 @@ def write_grammar(lang, path):
     kaldifst.compile("\n".join([*text, *(f"{state} {cost}" for state, cost in finals.items())]) + "\n").write(str(lang / "G.fst"))
 
 
+@pytest.mark.slow
 def test_a_rescored_decoding_is_that_of_the_other_grammar(run, tmp_path, has_k2):
     from pytorch_nnet.decoding.graph import GraphOptions, make_graph
 

@@ -177,6 +177,7 @@ def test_commands_are_refused_unless_allowed(tmp_path):
     assert tables(from_lhotse(cuts, tmp_path / "back").path) == tables(data.path)
 
 
+@pytest.mark.slow
 def test_commands_write_and_read_manifests(tmp_path, run):
     data = telephone(tmp_path)
     done = run("utils/data_dir_to_lhotse", data.path, "manifests")

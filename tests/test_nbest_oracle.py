@@ -74,6 +74,7 @@ def test_oracle_equals_enumeration_of_all_paths(lattice, tokens, reference):
     assert tuple(words) in texts and distance(reference, words) == errors
 
 
+@pytest.mark.slow
 def test_nbest_step(run, decoded):
     done = run("steps/nbest", "--lmwt", 4, "data/eval2000", decoded, "nbest.txt")
     assert done.returncode == 0 and "6 word sequences of 3 utterances" in done.stderr and "1 utterances have none" in done.stderr

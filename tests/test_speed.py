@@ -46,6 +46,7 @@ def test_a_perturbed_directory_has_kaldis_ids_and_whole_speakers(tmp_path, run):
         assert found.text[utt] == found.text[f"sp0.9-{utt}"] == found.text[f"sp1.1-{utt}"] == words
 
 
+@pytest.mark.slow
 def test_features_are_those_of_the_changed_audio(tmp_path):
     """A perturbed directory against one of files that were resampled beforehand."""
     data = telephone(tmp_path, conversations=1)

@@ -232,6 +232,7 @@ def test_padding_stops_half_way_to_the_neighbour():
     assert np.allclose(padded_times(segments), [(0.9, 2.05), (0.0, 9.1), (2.05, 3.0), (2.9, 4.1)])
 
 
+@pytest.mark.slow
 def test_mini_corpus_goes_the_same_way(tmp_path, run):
     corpus = tmp_path / "corpus"
     write_corpus(corpus, Size(train=2, test=1, seconds=10), seed=1)

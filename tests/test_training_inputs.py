@@ -79,6 +79,7 @@ def test_a_store_with_fewer_labels_than_frames_is_not_opened(stores):
     assert "480 bytes" in str(error.value) and "478" in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("student", SHAPES)
 @pytest.mark.parametrize("teacher", SHAPES)
 def test_any_network_teaches_any_other(tmp_path, stores, teacher, student):

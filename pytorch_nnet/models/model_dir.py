@@ -24,7 +24,8 @@ from ..frames.store import CONTEXT, WINDOW
 from ..io.errors import RecipeError, reading, require_file
 from ..io.options import build, load_config
 from ..io.publish import publish
-from .registry import Architecture, build_network, count_parameters, display_name
+from .architecture import Architecture, display_name
+from .registry import build_network, count_parameters
 
 BATCH = 512  # windows evaluated at once: large enough for full speed, small enough for the cache
 SHAPE_KEYS = ("arch", "preset", "channels", "hidden", "splice")

@@ -41,13 +41,14 @@ class TranscribeOptions(SystemOptions):
 def transcribe(argv: list[str]) -> int:
     options, files = parse(TranscribeOptions, argv, TRANSCRIBE, nargs=(1, 10_000))
 
-    from .recognizer import Recognizer
     from .transcript import FORMATS
 
     if options.format not in FORMATS:
         raise RecipeError("bad value for an option", id="format", expected=" or ".join(FORMATS), found=options.format)
     if options.format == "srt" and len(files) > 1:
         raise RecipeError("subtitles are of one file", id="format", expected="one audio file", found=f"{len(files)} files")
+    from .recognizer import Recognizer
+
     recognizer = Recognizer.open(options.package, options.device) if options.package else Recognizer(system(options))
     transcripts = recognizer.transcribe(files)
     written = FORMATS[options.format](transcripts)
