@@ -13,7 +13,8 @@ from typing import cast
 from torch import Tensor, channels_last, nn
 from torch.nn.functional import max_pool2d
 
-from .layers import Head, he_
+from .layers import Head, he_, onnx_convolution
+from .onnx_graph import OnnxGraph
 from .shared import vision_logits
 
 BLOCKS = (2, 3, 3)  # convolutions before each pooling
@@ -53,6 +54,14 @@ class VisionCnn(nn.Module):
         for index in range(len(BLOCKS)):
             x = max_pool2d(self.convolve(index, x), 2)
         return self.head(x.flatten(1))
+
+    def onnx(self, graph: OnnxGraph, windows: str) -> str:
+        x = graph.add("Unsqueeze", windows, graph.integers(1))
+        for index in range(len(BLOCKS)):
+            for convolution in self.block(index):
+                x = onnx_convolution(graph, convolution, x, padding=int(convolution.padding[0]))
+            x = graph.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+        return self.head.onnx(graph, graph.add("Flatten", x))
 
     def utterance_logits(self, padded: Tensor) -> Tensor:
         """Logits of every window of an utterance, (T + window - 1, dim) with its padding -> (T, num_classes)."""
