@@ -10,8 +10,8 @@ from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "utils"))
 
-import once  # noqa: E402
-import staleness  # noqa: E402
+import once
+import staleness
 
 
 def test_skips_notices_and_propagates(run, tmp_path):
@@ -94,6 +94,7 @@ def stage_2(run, tmp_path, versions, force=()):
     return [int(line) for line in (tmp_path / "ran").read_text().split()] if (tmp_path / "ran").exists() else []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed, redone", [
     (0, range(8)), (1, [1, 3, 4, 6, 7]), (2, [2, 5, 6, 7]), (3, [3, 4, 6, 7]), (4, [4, 6, 7]), (5, [5, 6, 7]), (6, [6, 7]), (7, [7])])
 def test_a_change_redoes_what_follows_once(run, tmp_path, changed, redone):
@@ -103,12 +104,14 @@ def test_a_change_redoes_what_follows_once(run, tmp_path, changed, redone):
     assert stage_2(run, tmp_path, {changed: 2}) == []
 
 
+@pytest.mark.slow
 def test_forced_steps_redo_what_follows_in_their_folder(run, tmp_path):
     stage_2(run, tmp_path, {})
     assert stage_2(run, tmp_path, {}, force=[1]) == [1, 3, 4]
     assert stage_2(run, tmp_path, {}) == []
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_no_marker_that_hides_missing_work(run, tmp_path):
     stage_2(run, tmp_path, {})
     (tmp_path / "data/dev/.done.prepare").unlink()  # as after a kill in the middle of prepare

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-from pytorch_nnet.io.process import ended_by  # noqa: E402
+from pytorch_nnet.io.process import ended_by
 
 TAIL_LINES = 12
 TAILS = 3  # of failing jobs whose logs are shown

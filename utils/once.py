@@ -9,7 +9,8 @@ Usage: utils/once.py [options] --out DIR [--out DIR ...] [--in PATH ...] -- <com
   --name NAME   the command adds to a folder others made: the marker is .done.NAME instead of .done, and nothing is removed
   --force       run even if up to date
 
-The marker records the command, a digest of every input, versions of its steps (utils/versions.tsv) and a digest of it all. Inputs are the arguments that name existing files or
+The marker records the command, a digest of every input, versions of its steps (utils/versions.tsv) and a digest of it all. Inputs
+are the arguments that name existing files or
 folders: a file counts by its content, a folder by its markers (or, where it has none, such as a corpus from a disc, by the
 names, sizes and times of its files). --nj, --cmd, --threads and --device do not count, nor does a launcher with its options and log that the
 command begins with: they change where work runs, not what comes out.
@@ -35,12 +36,11 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-import filesums  # noqa: E402
-import staleness  # noqa: E402
-
-from pytorch_nnet.io.errors import RecipeError  # noqa: E402
-from pytorch_nnet.io.process import call, ended_by  # noqa: E402
-from pytorch_nnet.io.publish import publish, writing  # noqa: E402
+import filesums
+import staleness
+from pytorch_nnet.io.errors import RecipeError
+from pytorch_nnet.io.process import call, ended_by
+from pytorch_nnet.io.publish import publish, writing
 
 LAUNCHERS = ("run.py", "slurm.py", "run.pl", "queue.pl", "slurm.pl", "ssh.pl")
 NOT_COUNTED = ("--nj", "--cmd", "--threads", "--device")
@@ -142,7 +142,9 @@ def main(argv):
             return code
         if line := result_line(request.command):
             print(line, flush=True)
-        record = {"command": request.words, "inputs": now, **({"versions": request.versions} if request.versions else {}), "seconds": round(time.time() - start, 1), "digest": whole}
+        record = {"command": request.words, "inputs": now, "seconds": round(time.time() - start, 1), "digest": whole}
+        if request.versions:
+            record["versions"] = request.versions
         return mark(request, record, before)
     except RecipeError as error:
         return fail(error.report())

@@ -26,9 +26,8 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-from job_array import JobArray, Usage, reason  # noqa: E402
-
-from pytorch_nnet.io.process import code_of, descendants, end_all, ended_by  # noqa: E402
+from job_array import JobArray, Usage, reason
+from pytorch_nnet.io.process import code_of, descendants, end_all, ended_by
 
 OPTIONS = {"--max-jobs-run": 0, "--max-jobs-fail": 0, "--processes": 0}
 OF_A_CLUSTER = {"--mem": "", "--gpu": "", "--time": "", "--num-threads": "", "--retries": "", "--sbatch": ""}

@@ -30,14 +30,14 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
-from job_array import JobArray, Usage, reason  # noqa: E402
+from job_array import JobArray, Usage, reason
 
 OPTIONS = {"--max-jobs-run": 0, "--max-jobs-fail": 0, "--mem": "", "--time": "", "--num-threads": 0, "--gpu": 0, "--nodes": 1,
            "--processes": 0, "--retries": 2, "--sbatch": ""}
 LOST = {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED", ""}  # states of jobs that may do better elsewhere; '': Slurm knows it no more
 HINTS = {"TIMEOUT": ": raise --time", "OUT_OF_MEMORY": ": raise --mem", "CANCELLED": ": by its owner or an administrator"}
 FASTEST_S, SLOWEST_S = 0.2, 5.0  # between looks at the logs
-QUEUE_EVERY_S = float(os.environ.get("SLURM_QUEUE_EVERY", 10))  # between questions to Slurm, which many launchers ask
+QUEUE_EVERY_S = float(os.environ.get("SLURM_QUEUE_EVERY", "10"))  # between questions to Slurm, which many launchers ask
 ENDED = re.compile(rb"^# Ended \(code (\d+)\)", re.MULTILINE)
 
 

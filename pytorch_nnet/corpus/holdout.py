@@ -19,7 +19,9 @@ def hold_out(data: DataDir, percent: float) -> tuple[list[str], list[str]]:
     if len(groups) < 2:
         raise RecipeError("speakers cannot be held out", file=data.path / "utt2spk", expected="two speakers, or two recorded files, at least",
                           found=f"{len(data.spk2utt)} speakers in {len(groups)} groups that share files", next="give a dev set of other speech")
-    spk2utt, due, held, train = data.spk2utt, 0.0, [], []
+    spk2utt, due = data.spk2utt, 0.0
+    held: list[str] = []
+    train: list[str] = []
     for group in groups:
         utts = [utt for speaker in group for utt in spk2utt[speaker]]
         due += len(utts) * percent / 100

@@ -38,7 +38,7 @@ def bring_in(source, target, seen_from) -> DataDir:
         from .manifests import from_lhotse
 
         data = from_lhotse(load_manifest(require_file(source)), target)
-    for recording, place in data.wav.items():
+    for place in data.wav.values():
         if not place.rstrip().endswith("|"):
             require_file(place, next=f"relative paths in {source}/wav.scp are seen from {seen_from}")
     return replace(data, path=Path(target))

@@ -73,7 +73,7 @@ class FeatureReader:
         entry = self.data.feats[utt]
         try:
             return kaldiio.load_mat(entry, fd_dict=self._archives)
-        except Exception:
+        except Exception:  # noqa: BLE001
             return read_matrix(entry, file=self.data.path / "feats.scp", id=utt)  # says what is wrong with the entry
 
     def _speaker(self, speaker: str) -> np.ndarray:

@@ -140,8 +140,9 @@ class Trainer:
 
     def goes_on(self, num_leaves: int = 0) -> bool:
         """Takes up what a killed training of the same work left after its last iteration, if there is any."""
-        inputs = [self.data_dir.path / name for name in ("text", "feats.scp", "cmvn.scp", "utt2spk")]
-        inputs += [self.lang.folder, *([self.ali_dir] if self.ali_dir else [])]
+        inputs = [self.data_dir.path / name for name in ("text", "feats.scp", "cmvn.scp", "utt2spk")] + [self.lang.folder]
+        if self.ali_dir:
+            inputs.append(Path(self.ali_dir))
         self.landmark = Landmark(self.folder, work(self.options, inputs, kind=type(self).__name__, leaves=num_leaves, gaussians=self.totgauss))
         state = self.landmark.restore()
         if state is None:
@@ -221,8 +222,9 @@ class Trainer:
         for iteration in track(range(self.done + 1, options.num_iters), f"train {self.folder}", unit="iterations"):
             self.adapt(iteration)
             totals = self.e_step(iteration, realign=iteration in options.realign_iters)
-            updated = gmm.update(self.model.gmm, totals["statistics"])
-            occupancies = np.add.reduceat(totals["statistics"][:, 0], self.model.gmm.offsets[:-1])
+            gaussians = self.model.require_gmm()
+            updated = gmm.update(gaussians, totals["statistics"])
+            occupancies = np.add.reduceat(totals["statistics"][:, 0], gaussians.offsets[:-1])
             target = first + step * min(iteration - 1, options.max_iter_inc)
             targets = gmm.split_targets(occupancies, np.diff(updated.offsets), target, power=options.power)
             self.m_step(iteration, totals, gmm.split(updated, targets))
@@ -238,7 +240,7 @@ class Trainer:
                   beam=self.options.beam_at(iteration), retry_beam=self.options.retry_beam)
         failed, totals = self.failed(), self.totals()
         self.say(f"iteration {iteration}{', realigned' if realign else ''}: log-likelihood {totals['loglike'] / totals['frames']:.4f} "
-                 f"per frame, {totals['frames']:.0f} frames, {self.model.gmm.num_gauss} Gaussians, {failed} utterances failed")
+                 f"per frame, {totals['frames']:.0f} frames, {self.model.require_gmm().num_gauss} Gaussians, {failed} utterances failed")
         return totals
 
     def m_step(self, iteration: int, totals: dict[str, np.ndarray], updated: Gaussians) -> None:

@@ -69,9 +69,9 @@ class LdaMlltTrainer(Trainer):
         self.jobs("pytorch_nnet.hmm.mllt_job", f"mllt.{iteration}", lang=self.lang.folder, iteration=iteration)
         totals = self.totals("mllt")
         matrix, gain = estimate_mllt(totals["g"], float(totals["beta"]))
-        model = self.model
-        means, variances = gmm.moments(model.gmm)
-        moved = gmm.gaussians_from_moments(model.gmm.weights, means @ matrix.T, variances, model.gmm.offsets)
+        model, gaussians = self.model, self.model.require_gmm()
+        means, variances = gmm.moments(gaussians)
+        moved = gmm.gaussians_from_moments(gaussians.weights, means @ matrix.T, variances, gaussians.offsets)
         self.model = model.replaced(gmm=moved, features=model.features.with_matrix(matrix @ model.features.matrix))
         self.model.save(self.folder, f"{iteration}.mdl")
         self.say(f"MLLT before iteration {iteration}: log-likelihood {gain:.4f} higher per frame of speech")
@@ -101,7 +101,7 @@ class SatTrainer(Trainer):
         """Makes final.alimdl too: the statistics of unadapted features under the posteriors of the adapted ones."""
         last = self.options.num_iters
         self.jobs("pytorch_nnet.hmm.em_job", "acc_alimdl", iteration=last, unadapted=True)
-        plain = gmm.update(self.model.gmm, self.totals()["statistics"], remove=False)
+        plain = gmm.update(self.model.require_gmm(), self.totals()["statistics"], remove=False)
         with publish_path(self.folder / "final.alimdl") as temporary:
             write_model(temporary, self.model.table, plain)
         super().finish()

@@ -62,7 +62,7 @@ def read_matrix(entry: str, *, file=None, id=None) -> np.ndarray:
         return np.asarray(kaldiio.load_mat(entry))
     except FileNotFoundError:
         raise RecipeError("archive is missing", file=file, id=id, expected=entry, found="no such file") from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (damage shows as any)
         raise RecipeError("archive cannot be read", file=file, id=id, expected=f"a Kaldi matrix at {entry}",
                           found=f"{type(error).__name__}: {error}") from None
 

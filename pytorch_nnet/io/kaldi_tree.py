@@ -11,6 +11,7 @@ from typing import Iterator, Mapping, Sequence, Union
 
 from . import kaldi_binary as kb
 from .errors import RecipeError
+from .kaldi_text import TextReader
 from .publish import publish
 
 PDF_CLASS = -1
@@ -62,7 +63,7 @@ class Tree:
             if isinstance(node, Split):
                 value = pdf_class if node.key == PDF_CLASS else context[node.key]
                 node = node.yes if value in node.values else node.no
-            else:
+            elif isinstance(node, Table):
                 value = pdf_class if node.key == PDF_CLASS else context[node.key]
                 node = node.branches[value] if 0 <= value < len(node.branches) else None
             if node is None:
@@ -131,7 +132,7 @@ class Tree:
         return cls.parse(kb.open_reader(path))
 
     @classmethod
-    def parse(cls, reader: "kb.BinaryReader | kb.TextReader") -> "Tree":
+    def parse(cls, reader: kb.BinaryReader | TextReader) -> "Tree":
         reader.token("ContextDependency")
         width, center = reader.int32(), reader.int32()
         if not 0 <= center < width:
@@ -148,7 +149,7 @@ class Tree:
             file.write(self.to_bytes())
 
 
-def _parse(reader: "kb.BinaryReader | kb.TextReader") -> EventMap | None:
+def _parse(reader: kb.BinaryReader | TextReader) -> EventMap | None:
     kind = reader.token("CE", "SE", "TE", "NULL")
     if kind == "NULL":
         return None

@@ -22,11 +22,18 @@ import json
 import sys
 import typing
 from pathlib import Path
-from typing import Any, Sequence, TypeVar
+from typing import Any, ClassVar, Protocol, Sequence, TypeVar
 
 from .errors import RecipeError
 
-T = TypeVar("T")
+
+class Options(Protocol):
+    """A dataclass of options."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+T = TypeVar("T", bound=Options)
 
 
 def option(default: Any, help: str) -> Any:
@@ -124,7 +131,7 @@ def convert(name: str, value: Any, hint: Any, where: str | None = None) -> Any:
     if optional and (value is None or value == ""):
         return None
     if optional:
-        hint, arguments = arguments[0], typing.get_args(arguments[0])
+        hint, arguments = arguments[0], list(typing.get_args(arguments[0]))
     if (typing.get_origin(hint) or hint) is list:
         items = value if isinstance(value, (list, tuple)) else [v for v in str(value).split(",") if v != ""]
         return [convert(name, item, arguments[0] if arguments else str, where) for item in items]
