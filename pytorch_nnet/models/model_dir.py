@@ -22,13 +22,12 @@ from torch.nn.functional import pad
 
 from ..frames.store import CONTEXT, WINDOW
 from ..io.errors import RecipeError, reading, require_file
-from ..io.options import build, load_config
+from ..io.options import load_config
 from ..io.publish import publish
-from .architecture import Architecture, display_name
+from .architecture import shape_from
 from .registry import build_network, count_parameters
 
 BATCH = 512  # windows evaluated at once: large enough for full speed, small enough for the cache
-SHAPE_KEYS = ("arch", "preset", "channels", "hidden", "splice")
 INFO_KEYS = ("kind", "parameters", "display", "num_classes", "dim", "cmvn", "label_map")
 
 
@@ -118,8 +117,8 @@ def save_model(folder, module: nn.Module, *, options: dict[str, Any], counts: np
 
     folder = Path(folder)
     weights = save({key: value.contiguous() for key, value in module.state_dict().items()})
-    shape = build(Architecture, {key: options[key] for key in SHAPE_KEYS})
-    info = {"kind": shape.arch, "parameters": count_parameters(module), "display": display_name(shape), **info,
+    shape = shape_from(options)
+    info = {"kind": shape.arch, "parameters": count_parameters(module), "display": shape.display_name(), **info,
             "sha256": hashlib.sha256(weights).hexdigest()}
     with publish(folder / "config.yaml") as file:
         yaml.safe_dump(options, file, sort_keys=False, default_flow_style=None)
@@ -159,8 +158,7 @@ def load_network(folder, device: str = "cpu") -> Network:
     if missing:
         raise RecipeError("info.json lacks an entry", file=folder / "info.json", id=missing[0],
                           next="train it again (steps/train_nnet)")
-    shape = build(Architecture, {key: config[key] for key in SHAPE_KEYS if key in config},
-                  where=str(folder / "config.yaml"))
+    shape = shape_from(config, where=str(folder / "config.yaml"))
     module = build_network(shape, info["num_classes"], info["dim"])
     load_weights(module, folder / "model.safetensors")
     counts = read_counts(folder / "prior_counts")

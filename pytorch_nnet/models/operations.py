@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..frames.store import WINDOW
-from .blstm import GATES, PEEPHOLES, BidirectionalLayer
+from .networks.blstm import GATES, PEEPHOLES, BidirectionalLayer
 
 CELL_PRODUCTS = 3  # a cell's step: f * c, i * tanh(.), o * tanh(c)
 

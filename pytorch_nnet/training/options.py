@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..frames.store import DIM, WINDOW
 from ..io.errors import RecipeError
-from ..io.options import option
+from ..io.options import option, record
 from ..models.architecture import Architecture
 
 
@@ -73,3 +74,8 @@ class TrainOptions(Architecture):
 
 # How and where a training runs, not what it is: not part of its identity. (Of the paths in it, the contents are.)
 HOW_NOT_WHAT = ("threads", "device", "deterministic", "soft_labels", "init")
+
+
+def recorded(options: TrainOptions) -> dict[str, Any]:
+    """The options as config.yaml has them: without those that are other networks'."""
+    return {name: value for name, value in record(options).items() if value is not None}

@@ -18,7 +18,6 @@ from ..frames.sampler import Batch, FrameSampler, Windows
 from ..frames.softlabels import SoftLabelStore
 from ..frames.store import FrameStore
 from ..io.errors import RecipeError
-from ..io.options import record
 from ..io.progress import Progress
 from ..io.publish import publish, publish_path
 from ..models.model_dir import load_network, load_weights, save_model, usable_device, window_logits
@@ -26,7 +25,7 @@ from ..models.registry import build_network
 from .checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from .evaluate import evaluate, write_evaluation
 from .losses import blended_loss
-from .options import HOW_NOT_WHAT, TrainOptions
+from .options import HOW_NOT_WHAT, TrainOptions, recorded
 from .processes import ALONE, Processes
 from .schedules import Schedule
 from .sgd import Momentum
@@ -81,7 +80,7 @@ class Trainer:
 
     def identify(self) -> dict[str, Any]:
         """Options and contents of the inputs: another identity is another training."""
-        options = {key: value for key, value in record(self.shape).items() if key not in HOW_NOT_WHAT}
+        options = {key: value for key, value in recorded(self.shape).items() if key not in HOW_NOT_WHAT}
         init = load_network(self.options.init).sha256 if self.options.init else ""
         return {**options, "train": self.train.identity, "dev": self.dev.identity, "init": init,
                 "soft_labels": self.soft.identity if self.soft else ""}
@@ -226,7 +225,7 @@ class Trainer:
         """Writes the best weights as the model, and eval.json with its errors on the whole dev store."""
         self.module.load_state_dict(self.best["best_weights"])
         state = self.schedule.state
-        save_model(self.folder, self.module.cpu(), options=record(self.shape), counts=self.counts, info={
+        save_model(self.folder, self.module.cpu(), options=recorded(self.shape), counts=self.counts, info={
             "num_classes": self.train.num_classes, "dim": self.train.dim, "cmvn": self.train.cmvn,
             "extractor": self.train.extractor, "label_map": self.train.label_map,
             "best_epoch": state.best_epoch, "epochs": state.epoch, "batches": state.epoch * self.options.epoch_batches,
