@@ -22,7 +22,7 @@ TINY = {"dnn": dict(hidden=[8, 8], splice=2), "vision": dict(channels=[3, 4, 5],
 
 
 @pytest.mark.parametrize("arch, hidden, expected", [
-    ("vision", [], 76_765_704), ("sainath", [], 74_678_468), ("blstm", [512] * 4, 30_352_168),
+    ("vision", None, 76_765_704), ("sainath", None, 74_678_468), ("blstm", [512] * 4, 30_352_168),
     ("blstm", [800] * 4, 65_852_200)])
 def test_paper_sizes(arch, hidden, expected):
     with torch.device("meta"):

@@ -13,7 +13,7 @@ from .networks import KINDS
 
 
 class Shape:
-    """What Architecture can do; its fields are the networks' options, None or empty where the preset's value is meant."""
+    """What Architecture can do; its fields are the networks' options, None where the preset's value is meant."""
 
     arch: str
     preset: str
@@ -27,7 +27,7 @@ class Shape:
 
     def sizes(self) -> Any:
         """The options of the network's own kind, all of them."""
-        return self.kind.sizes(self.preset, {name: value for name in OPTIONS if (value := getattr(self, name)) not in (None, [])})
+        return self.kind.sizes(self.preset, {name: value for name in OPTIONS if (value := getattr(self, name)) is not None})
 
     def resolved(self) -> "Shape":
         """The same with the preset's values filled in. Raises RecipeError for an unknown name or an impossible shape."""

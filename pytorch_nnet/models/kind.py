@@ -40,7 +40,8 @@ class Kind:
             if name not in known:
                 raise RecipeError("option of another network", id=name, expected=f"for {self.name}: {', '.join(sorted(known))}",
                                   found=f"{name} {given[name]}")
-        options = self.options(**{**presets[preset], **given})
+        none: dict[str, list] = {name: [] for name, value in given.items() if value == [0]}  # as an empty list on a command line means the preset's
+        options = self.options(**{**presets[preset], **given, **none})
         for name in known:
             value = getattr(options, name)
             if isinstance(value, list) and any(isinstance(item, int) and item < 1 for item in value):

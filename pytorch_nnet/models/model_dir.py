@@ -26,6 +26,7 @@ from ..io.options import load_config
 from ..io.publish import publish
 from .architecture import shape_from
 from .registry import build_network, count_parameters
+from .sequence import SequenceNetwork
 
 BATCH = 512  # windows evaluated at once: large enough for full speed, small enough for the cache
 INFO_KEYS = ("kind", "parameters", "display", "num_classes", "dim", "cmvn", "label_map")
@@ -65,7 +66,7 @@ class Network:
     def posteriors(self, features: np.ndarray) -> np.ndarray:
         """Normalised features (T, dim) -> (T, num_classes) float32 class probabilities of every frame.
 
-        Every frame sees the same window of 41 rows as in training, with zeros beyond the utterance.
+        Every frame sees what it saw in training: a window of 41 rows, with zeros beyond the utterance, or the utterance.
         """
         features = np.asarray(features)
         if features.ndim != 2 or features.shape[1] != self.dim or not len(features):
@@ -89,9 +90,11 @@ def usable_device(name: str) -> torch.device:
 def window_logits(module: nn.Module, padded: Tensor, batch: int = BATCH) -> Tensor:
     """Padded utterance (T + 40, dim) float32 -> logits (T, K) of all its windows, `batch` of them at a time.
 
-    A network whose windows share work has `utterance_logits`, which gives the same in less time.
+    A network whose windows share work has `utterance_logits`, which gives the same in less time. One over utterances sees no padding.
     """
     frames, dim = len(padded) - 2 * CONTEXT, padded.shape[1]
+    if isinstance(module, SequenceNetwork):
+        return module.utterance_logits(padded[CONTEXT:-CONTEXT])
     shared: Callable[[Tensor], Tensor] | None = getattr(module, "utterance_logits", None)
     if shared is not None:
         return torch.cat([shared(padded[start:start + batch + 2 * CONTEXT]) for start in range(0, frames, batch)])
