@@ -168,6 +168,14 @@ def test_a_job_that_the_cluster_loses_is_submitted_again(slurm, tmp_path):
     assert process.returncode == 0 and "submitting again what the cluster has lost: log/x.log" in error, error
 
 
+def test_a_job_that_no_machine_can_run_says_so(slurm, tmp_path):
+    process = start(slurm, tmp_path, "--sbatch", "--hold", "log/x.log", "true")
+    line = process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert line == "slurm.py: log/x.log waits, says Slurm, for: JobHeldUser\n"
+
+
 def test_refusals_are_named(slurm, run, tmp_path):
     done = run("utils/slurm.py", "--sbatch", "--partition=none", "log/x.log", "true", **slurm)
     assert done.returncode == 1 and "invalid partition" in done.stderr and "Traceback" not in done.stderr
