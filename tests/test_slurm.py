@@ -168,6 +168,14 @@ def test_a_job_that_the_cluster_loses_is_submitted_again(slurm, tmp_path):
     assert process.returncode == 0 and "submitting again what the cluster has lost: log/x.log" in error, error
 
 
+def test_a_job_that_no_machine_can_run_says_so(slurm, tmp_path):
+    process = start(slurm, tmp_path, "--sbatch", "--hold", "log/x.log", "true")
+    line = process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert line == "slurm.py: log/x.log waits, says Slurm, for: JobHeldUser\n"
+
+
 def test_refusals_are_named(slurm, run, tmp_path):
     done = run("utils/slurm.py", "--sbatch", "--partition=none", "log/x.log", "true", **slurm)
     assert done.returncode == 1 and "invalid partition" in done.stderr and "Traceback" not in done.stderr
@@ -187,4 +195,4 @@ def test_torchrun_starts_processes_that_find_each_other(slurm, run, tmp_path):
         "d.init_process_group('gloo')\nx = torch.tensor([d.get_rank() + 1.0])\nd.all_reduce(x)\nprint('sum', x.item())\n")
     done = run("utils/slurm.py", "--processes", 2, "log/x.log", "sum.py", **slurm)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "log/x.log").read_text().count("sum 3.0") == 2
+    assert (tmp_path / "log/x.log").read_text().count(" 3.0") == 2

@@ -35,6 +35,7 @@ from job_array import JobArray, Usage, reason
 OPTIONS = {"--max-jobs-run": 0, "--max-jobs-fail": 0, "--mem": "", "--time": "", "--num-threads": 0, "--gpu": 0, "--nodes": 1,
            "--processes": 0, "--retries": 2, "--sbatch": ""}
 LOST = {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED", ""}  # states of jobs that may do better elsewhere; '': Slurm knows it no more
+IN_TURN = {"None", "Resources", "Priority", "JobArrayTaskLimit", "BeginTime"}  # what jobs wait for that will run
 HINTS = {"TIMEOUT": ": raise --time", "OUT_OF_MEMORY": ": raise --mem", "CANCELLED": ": by its owner or an administrator"}
 FASTEST_S, SLOWEST_S = 0.2, 5.0  # between looks at the logs
 QUEUE_EVERY_S = float(os.environ.get("SLURM_QUEUE_EVERY", "10"))  # between questions to Slurm, which many launchers ask
@@ -45,7 +46,7 @@ class Cluster:
     """An array of jobs in the queue of Slurm."""
 
     def __init__(self, array):
-        self.array, self.ids = array, []
+        self.array, self.ids, self.said = array, [], set()
         folder, name = os.path.split(array.log)
         self.name = re.sub(r"\.?log$", "", name.replace(array.name, "") if array.name else name).replace("..", ".").strip(".") or "jobs"
         self.folder = os.path.join(folder, "q")
@@ -89,11 +90,15 @@ class Cluster:
             file.write(" ".join(self.ids) + "\n")
 
     def queued(self):
-        """Numbers of the jobs in the queue; None if Slurm does not answer."""
-        done = subprocess.run(["squeue", "--noheader", "--array", f"--jobs={','.join(self.ids)}", "--format=%K"], capture_output=True, text=True)
+        """Numbers of the jobs in the queue; None if Slurm does not answer. Says once of each why it waits, where that is not its turn."""
+        done = subprocess.run(["squeue", "--noheader", "--array", f"--jobs={','.join(self.ids)}", "--format=%K|%r"], capture_output=True, text=True)
         if done.returncode:
             return set() if "Invalid job id" in done.stderr else None
-        return {int(word) for word in done.stdout.split() if word.isdigit()}
+        reasons = dict(line.split("|", 1) for line in done.stdout.splitlines() if "|" in line)
+        for reason in sorted(set(reasons.values()) - IN_TURN - self.said):
+            self.said.add(reason)
+            print(f"slurm.py: {self.array.log} waits, says Slurm, for: {reason}", file=sys.stderr)
+        return {int(job) for job in reasons if job.isdigit()}
 
     def state(self, job):
         """What Slurm says of a job that has left the queue; '' if it does not know it."""

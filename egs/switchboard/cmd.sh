@@ -11,7 +11,7 @@ case ${JOBS_ON:-here} in
   slurm)
     train_cmd="utils/slurm.py --mem 4G"
     decode_cmd="utils/slurm.py --mem 8G"
-    cuda_cmd="utils/slurm.py --mem 16G --num-threads 4"  # --gpu 1 for a preset with device: cuda; --nodes 2 --gpu 4 --processes 4 for eight of them
+    cuda_cmd="utils/slurm.py --mem 16G"  # --gpu 1 for a preset with device: cuda; --nodes 2 --gpu 4 --processes 4 for eight of them
     ;;
   *)
     echo "cmd.sh: JOBS_ON is here or slurm, not '$JOBS_ON'" >&2
