@@ -23,15 +23,15 @@ from pytorch_nnet.training.trainer import Trainer
 
 CLASSES = 7
 STREAMING = {
-    "lstm": dict(arch="recurrent", hidden=[6, 5]),
-    "lstmp": dict(arch="recurrent", hidden=[6, 5], projection=3, recurrent_init="orthogonal"),
-    "gru": dict(arch="recurrent", cell="gru", hidden=[6], head=[4], recurrent_init="gaussian"),
-    "normed": dict(arch="recurrent", hidden=[6, 5], layer_norm=True, delay=0),
+    "lstm": dict(arch="recurrent", hidden=[6, 5], projection=0, head=[0]),
+    "lstmp": dict(arch="recurrent", hidden=[6, 5], projection=3, head=[4], recurrent_init="orthogonal"),
+    "gru": dict(arch="recurrent", cell="gru", hidden=[6], projection=0, head=[4], recurrent_init="gaussian"),
+    "normed": dict(arch="recurrent", hidden=[6, 5], projection=0, head=[0], layer_norm=True, delay=0),
     "tdnn": dict(arch="tdnn", hidden=[5, 6, 4], offsets=["-2:2:1", "-1:2:3", "0:0:1"]),
     "cldnn": dict(arch="cldnn", channels=[3, 4], linear=5, hidden=[6, 5], projection=3, head=[4]),
-    "cldnn_multiscale": dict(arch="cldnn", channels=[3, 4], linear=5, hidden=[6], projection=0, head=[], context=14, skip=True, delay=2),
+    "cldnn_multiscale": dict(arch="cldnn", channels=[3, 4], linear=5, hidden=[6], projection=0, head=[0], context=14, skip=True, delay=2),
 }
-WHOLE = {"blstm": dict(arch="recurrent", hidden=[6, 5], bidirectional=True, delay=0)}
+WHOLE = {"blstm": dict(arch="recurrent", hidden=[6, 5], projection=0, head=[0], bidirectional=True, delay=0)}
 
 
 def network(name, seed=1):
@@ -197,10 +197,10 @@ def train(store, folder, **options):
     return Trainer(TrainOptions(**{**values, **options}), store, store, folder)
 
 
-SMALL = {"lstm": dict(arch="recurrent", hidden=[24], delay=2, chunk=10),
+SMALL = {"lstm": dict(arch="recurrent", hidden=[24], projection=0, head=[0], delay=2, chunk=10),
          "cldnn": dict(arch="cldnn", channels=[6, 8], linear=12, hidden=[16], projection=3, head=[4], chunk=10, epoch_batches=80),
          "tdnn": STREAMING["tdnn"], "blstm": dict(**WHOLE["blstm"]),
-         "dropped": dict(arch="recurrent", hidden=[24, 24], delay=2, chunk=10, dropout=0.2, layer_norm=True)}
+         "dropped": dict(arch="recurrent", hidden=[24, 24], projection=0, head=[0], delay=2, chunk=10, dropout=0.2, layer_norm=True)}
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))

@@ -3,7 +3,7 @@ delayed outputs, or in both (deep BLSTM; Graves et al. 2013)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -20,7 +20,8 @@ class Options(RecurrentOptions):
     hidden: list[int] = option([832, 832], "units of the recurrent layers, per direction")
     bidirectional: bool = option(False, "both directions: whole utterances only")
     delay: int = option(5, "frames by which outputs come late")
-    head: list[int] = option([], "widths of the fully connected layers; 0: none")
+    projection: int = field(default=512, metadata=RecurrentOptions.__dataclass_fields__["projection"].metadata)
+    head: list[int] = option([1024, 1024], "widths of the fully connected layers; 0: none")
 
     def check(self) -> None:
         super().check()
@@ -45,4 +46,4 @@ def title(options: Options) -> str:
     return stacked(name, options.hidden) + (f"-{options.projection}" if options.projection else "") + " over utterances"
 
 
-NETWORK = Kind("recurrent", "recurrent network", Options, mini=dict(hidden=[96, 96]), check=Options.check, build=Recurrent, title=title)
+NETWORK = Kind("recurrent", "recurrent network", Options, mini=dict(hidden=[96, 96], projection=64, head=[128, 128]), check=Options.check, build=Recurrent, title=title)
