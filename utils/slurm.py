@@ -95,9 +95,9 @@ class Cluster:
         if done.returncode:
             return set() if "Invalid job id" in done.stderr else None
         reasons = dict(line.split("|", 1) for line in done.stdout.splitlines() if "|" in line)
-        for reason in sorted(set(reasons.values()) - IN_TURN - self.said):
-            self.said.add(reason)
-            print(f"slurm.py: {self.array.log} waits, says Slurm, for: {reason}", file=sys.stderr)
+        for other in sorted(set(reasons.values()) - IN_TURN - self.said):
+            self.said.add(other)
+            print(f"slurm.py: {self.array.log} waits, says Slurm, for: {other}", file=sys.stderr)
         return {int(job) for job in reasons if job.isdigit()}
 
     def state(self, job):

@@ -5,7 +5,7 @@ import json
 
 def test_networks_over_utterances_have_rows(recipe):
     rows = [line.split("\t") for line in (recipe / "exp/cldnn/results/table1.tsv").read_text().splitlines()]
-    names = {row[0] for row in rows[1:]}
+    names = {row[1] for row in rows[1:]}
     assert {"CLDNN", "BLSTM over utterances"} <= names
     for name in ("cldnn", "blstm"):
         folder = recipe / "exp/cldnn" / name

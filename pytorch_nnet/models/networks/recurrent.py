@@ -46,4 +46,5 @@ def title(options: Options) -> str:
     return stacked(name, options.hidden) + (f"-{options.projection}" if options.projection else "") + " over utterances"
 
 
-NETWORK = Kind("recurrent", "recurrent network", Options, mini=dict(hidden=[96, 96], projection=64, head=[128, 128]), check=Options.check, build=Recurrent, title=title)
+NETWORK = Kind("recurrent", "recurrent network", Options, check=Options.check, build=Recurrent, title=title,
+               mini=dict(hidden=[96, 96], projection=64, head=[128, 128]))
