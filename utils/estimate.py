@@ -271,9 +271,11 @@ class Estimator:
             return self.forward(rest[1:], frames, options)
         if step == "time_nnets":
             each = [self.forward([folder], r("seconds.time_nnets"), options) for folder in rest[2:]]
-            return Cost(sum(cost.seconds for cost in each), r("seconds.start"))
+            return Cost(sum(cost.seconds for cost in each if cost), r("seconds.start"))
         if step == "dump_posteriors":
             cost = self.forward([rest[0]], frames, options)
+            if cost is None:
+                return None
             cost.gb = r("gb.soft") * hours
             return cost
         return None
@@ -285,6 +287,8 @@ class Estimator:
         if step in ("decode", "decode_fmllr"):
             one = (r("seconds.search", float(options["max-active"])) + r("seconds.score")) * hours
             cost = self.forward([os.path.dirname(out) for out in outs], hours * FRAMES, options)
+            if cost is None:
+                return None
             cost.seconds += one * len(outs) * (r("seconds.decode_fmllr") if step == "decode_fmllr" else 1)
             cost.gb, cost.memory, cost.cuda = r("gb.decode") * hours * len(outs), r("memory.graph", million), False
             return cost
