@@ -20,7 +20,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["pytorch_nnet", "pytorch_nnet.*"]),
-    install_requires=["numpy", "kaldiio"],
+    install_requires=["numpy"],
     # recipe: the main environment, Python 3.11 to 3.13. k2: the decoder's environment, Python 3.10. dev: tests in either.
     entry_points={"console_scripts": ["pytorch-nnet = pytorch_nnet.recognition.cli:console"]},
     extras_require={"recipe": direct("main.txt"), "k2": direct("k2.txt"), "dev": direct("dev.txt")},

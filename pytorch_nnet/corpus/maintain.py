@@ -11,8 +11,9 @@ import shutil
 from pathlib import Path
 from typing import Container, Iterator, Mapping
 
-from ..io.archives import read_scp, refuse_pipe
+from ..io.archives import read_scp, refuse_pipe, split_line
 from ..io.errors import RecipeError, reading, require_file
+from ..io.ids import check_id
 from ..io.publish import publish, publish_folder
 from .datadir import DataDir, write_table
 
@@ -37,7 +38,7 @@ def validate_data_dir(path, *, text: bool = True, feats: bool = True, wav: bool 
     mend = f"utils/fix_data_dir {data.path}"
     for recording, source in data.wav.items():
         refuse_pipe(source, file=data.path / "wav.scp", id=recording, allow=allow_pipes)
-    known = {speaker: utts.split() for speaker, utts in read_scp(data.path / "spk2utt").items()}
+    known = {speaker: utts.split() for speaker, utts in read_scp(data.path / "spk2utt", allow_pipes=True).items()}
     if known != data.spk2utt:
         wrong = next(s for s in sorted(known.keys() | data.spk2utt.keys()) if known.get(s) != data.spk2utt.get(s))
         raise RecipeError("spk2utt is not the inverse of utt2spk", file=data.path / "spk2utt", id=wrong,
@@ -81,13 +82,16 @@ def read_raw(path: Path) -> dict[str, str]:
       RecipeError: one key with two values: no order of lines could say which is right.
     """
     table: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    with reading(path, "not a text file of UTF-8"):
+        lines = path.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        key, _, value = line.strip().partition(" ")
-        if table.setdefault(key, value.strip()) != value.strip():
+        key, value = split_line(line)
+        check_id(key, file=f"{path}:{number}")
+        if table.setdefault(key, value) != value:
             raise RecipeError("one id with two values", file=f"{path}:{number}", id=key, expected=table[key],
-                              found=value.strip(),
+                              found=value,
                               next="remove the wrong line")
     return dict(sorted(table.items(), key=lambda item: item[0].encode()))
 
@@ -149,7 +153,7 @@ def replace_table(path: Path, table: Mapping[str, str]) -> None:
     """Writes a table over a file, unless it holds just that already; the older content goes to .backup/."""
     content = "".join(f"{key} {value}\n" for key, value in table.items())
     if path.exists():
-        if path.read_text(encoding="utf-8") == content:
+        if path.read_bytes() == content.encode():
             return
         back_up(path)
     write_table(path, table)

@@ -99,7 +99,7 @@ def find_sph2pipe(path, packing: str) -> str:
 
 def expand(path) -> bytes:
     """The samples of a compressed file as a 16-bit WAV file with all channels."""
-    command = [find_sph2pipe(path, "compressed samples"), "-p", "-f", "wav", str(path)]
+    command = [find_sph2pipe(path, "compressed samples"), "-p", "-f", "wav", os.path.abspath(path)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     if done.returncode or not done.stdout:
         raise RecipeError("sph2pipe failed", file=path, expected="a WAV file on its standard output",

@@ -27,6 +27,7 @@ from typing import Iterator, Sequence
 import numpy as np
 
 from ..io.errors import RecipeError, reading, require_file
+from ..io.ids import check_id
 from ..io.publish import publish_path
 
 STATE = np.dtype([("frame", "<i4"), ("level", "<i4")])
@@ -313,6 +314,7 @@ class LatticeWriter:
         return self._open.__exit__(*error)
 
     def write(self, utt: str, lattice: Lattice) -> None:
+        check_id(utt, file=self._path)
         for name, array in (("states", lattice.states), ("arcs", lattice.arcs)):
             stream = io.BytesIO()
             np.lib.format.write_array(stream, array, version=(1, 0), allow_pickle=False)

@@ -15,8 +15,9 @@ import numpy as np
 from ..corpus.datadir import DataDir
 from ..features.deltas import add_deltas, splice
 from ..features.reader import FeatureReader
-from ..io.archives import read_archive, write_archive
+from ..io.archives import write_archive
 from ..io.errors import RecipeError
+from ..io.kaldi_ark import read_matrices
 from ..io.kaldi_binary import read_matrix_file, write_matrix_file
 from ..io.publish import publish, publish_path
 
@@ -135,8 +136,7 @@ def read_transforms(folder, data: DataDir) -> dict[str, np.ndarray]:
     paths = sorted(path for path in Path(folder).glob("trans.*") if path.suffix[1:].isdigit())
     found = {}
     for path in paths:
-        with open(path, "rb") as stream:
-            found.update((speaker, matrix) for speaker, matrix in read_archive(stream) if speaker in data.spk2utt)
+        found.update((speaker, matrix) for speaker, matrix in read_matrices(path).items() if speaker in data.spk2utt)
     missing = data.spk2utt.keys() - found.keys()
     if missing:
         raise RecipeError("speakers without a transform", file=Path(folder) / "trans.JOB", id=min(missing),

@@ -14,6 +14,7 @@ from .errors import RecipeError
 from .publish import publish
 
 PDF_CLASS = -1
+MAX_DEPTH = 300  # trees of 9000 leaves have some 30; Python itself gives up at 1000
 
 
 @dataclass
@@ -148,7 +149,9 @@ class Tree:
             file.write(self.to_bytes())
 
 
-def _parse(reader: "kb.BinaryReader | kb.TextReader") -> EventMap | None:
+def _parse(reader: "kb.BinaryReader | kb.TextReader", depth: int = 0) -> EventMap | None:
+    if depth > MAX_DEPTH:
+        raise reader.error(f"at most {MAX_DEPTH} questions in one another", "more")
     kind = reader.token("CE", "SE", "TE", "NULL")
     if kind == "NULL":
         return None
@@ -158,12 +161,12 @@ def _parse(reader: "kb.BinaryReader | kb.TextReader") -> EventMap | None:
     if kind == "TE":
         size = reader.uint32()
         reader.token("(")
-        branches = [_parse(reader) for _ in range(size)]
+        branches = [_parse(reader, depth + 1) for _ in range(size)]
         reader.token(")")
         return Table(key, branches)
     values = tuple(reader.int_vector().tolist())
     reader.token("{")
-    yes, no = _parse(reader), _parse(reader)
+    yes, no = _parse(reader, depth + 1), _parse(reader, depth + 1)
     reader.token("}")
     if yes is None or no is None:
         raise reader.error("two branches of a split", "an empty one")
