@@ -144,9 +144,14 @@ def fix_data_dir(path) -> dict[str, str]:
 
 
 def back_up(path: Path) -> None:
-    """Copies a file into .backup/ beside it."""
-    (path.parent / ".backup").mkdir(exist_ok=True)
-    shutil.copy2(path, path.parent / ".backup" / path.name)
+    """Copies a file into .backup/ beside it; what is there already stays: the next one is <name>.1, then <name>.2."""
+    folder, number = path.parent / ".backup", 0
+    folder.mkdir(exist_ok=True)
+    while (place := folder / (f"{path.name}.{number}" if number else path.name)).exists():
+        if place.read_bytes() == path.read_bytes():
+            return
+        number += 1
+    shutil.copy2(path, place)
 
 
 def replace_table(path: Path, table: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from .ids import check_id
 from .kaldi_ark import Reader, read_entries
 from .kaldi_binary import HEADER, BinaryReader, int32
-from .kaldi_text import TextReader
+from .kaldi_text import TextReader, real, whole
 
 FRAME = np.dtype([("size", "u1"), ("count", "<i4")])
 PAIR = np.dtype([("id_size", "u1"), ("id", "<i4"), ("weight_size", "u1"), ("weight", "<f4")])
@@ -88,7 +88,7 @@ def _from_text(reader: TextReader) -> Posterior:
         words = reader.bracket().split()
         if len(words) % 2:
             raise reader.error("pairs of a class and a weight", f"{len(words)} numbers")
-        ids += (reader.converted(word, int) for word in words[::2])
-        weights += (reader.converted(word, float) for word in words[1::2])
+        ids += (reader.converted(word, whole) for word in words[::2])
+        weights += (reader.converted(word, real) for word in words[1::2])
         counts.append(len(words) // 2)
     return Posterior(np.array(counts, np.int64), np.array(ids, np.int32), np.array(weights, np.float32))
