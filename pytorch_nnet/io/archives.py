@@ -11,7 +11,7 @@ from typing import IO, Container, Iterable, Iterator, Mapping
 import numpy as np
 
 from .errors import RecipeError, reading, require_file
-from .ids import check_id
+from .ids import check_id, fault
 from .kaldi_ark import MAX_KEY, int_vectors_to_bytes, read_int_vectors
 from .kaldi_binary import HEADER, array
 from .kaldi_matrix import read_object
@@ -101,6 +101,8 @@ def read_archive(stream: IO[bytes]) -> Iterator[tuple[str, np.ndarray]]:
                 letter = stream.read(1)
                 if not letter or len(key) > MAX_KEY:
                     raise ValueError(f"no key, but {key[:16]!r}")
+            if reason := fault(key.decode()):
+                raise ValueError(f"a key with {reason}")
             yield key.decode(), read_object(stream)
     except (ValueError, RecipeError) as error:
         found = error.found if isinstance(error, RecipeError) else error

@@ -20,6 +20,7 @@ import dataclasses
 import difflib
 import json
 import math
+import os
 import re
 import sys
 import typing
@@ -92,8 +93,8 @@ def load_config(path) -> dict[str, Any]:
     import yaml  # not in the k2 environment, which takes its options from the command line
 
     path = Path(path)
-    if not path.is_file():
-        raise RecipeError("no such config file", file=path)
+    if not os.path.isfile(path):  # unlike Path's, it does not raise for a name that is too long
+        raise RecipeError("no such config file", file=str(path)[:1000])
     with reading(path, "config file is not YAML", expected="lines of the form 'name: value', each name once"):
         text = path.read_text(encoding="utf-8")
         collections = 0

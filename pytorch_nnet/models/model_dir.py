@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ..frames.store import CONTEXT, WINDOW
+from ..frames.store import CONTEXT, MAX_CLASSES, WINDOW
 from ..io.errors import RecipeError, reading, require_file
 from ..io.options import build, load_config
 from ..io.publish import publish
@@ -158,8 +158,11 @@ def load_network(folder, device: str = "cpu") -> Network:
     if missing:
         raise RecipeError("info.json lacks an entry", file=folder / "info.json", id=missing[0],
                           next="train it again (steps/train_nnet)")
+    check_info(info, folder / "info.json")
     shape = build(Architecture, {key: config[key] for key in SHAPE_KEYS if key in config},
                   where=str(folder / "config.yaml"))
+    with torch.device("meta"):  # no memory is taken for weights before those in the file are known to fit
+        compare_shapes(build_network(shape, info["num_classes"], info["dim"]), folder / "model.safetensors")
     module = build_network(shape, info["num_classes"], info["dim"])
     load_weights(module, folder / "model.safetensors")
     counts = read_counts(folder / "prior_counts")
@@ -175,23 +178,41 @@ def load_network(folder, device: str = "cpu") -> Network:
     return Network(folder, module, counts, config, info, sha256, device)
 
 
-def load_weights(module: nn.Module, path) -> None:
-    """Copies weights from a safetensors file. Raises RecipeError if names or shapes differ."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def check_info(info: dict[str, Any], path) -> None:
+    """Raises RecipeError where an entry of info.json is of another type than `save_model` writes."""
+    types = {"kind": str, "parameters": int, "display": str, "num_classes": int, "dim": int, "cmvn": dict, "label_map": str, "extractor": dict,
+             "sha256": str}
+    for name, kind in types.items():
+        value = info.get(name, kind())
+        if type(value) is not kind or kind is int and not 0 < info[name] < 1 << 40 or name == "num_classes" and value > MAX_CLASSES:
+            raise RecipeError("bad entry of info.json", file=path, id=name, expected=kind.__name__, found=repr(value)[:80],
+                              next="train it again (steps/train_nnet)")
+
+
+def compare_shapes(module: nn.Module, path) -> None:
+    """Raises RecipeError if names or shapes of the weights in a safetensors file are not those of a network."""
+    from safetensors import SafetensorError, safe_open
 
     try:
-        weights = load_file(require_file(path))
+        with safe_open(require_file(path), "pt") as file:
+            weights = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
     except SafetensorError as error:
         raise RecipeError("weights file is damaged", file=path, found=str(error),
                           next="train it again (steps/train_nnet)") from None
-    own = module.state_dict()
+    own = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     for name in sorted(own.keys() | weights.keys()):
-        expected, found = (tuple(group[name].shape) if name in group else "absent" for group in (own, weights))
+        expected, found = (group.get(name, "absent") for group in (own, weights))
         if expected != found:
             raise RecipeError("weights do not fit the network", file=path, id=name, expected=expected, found=found,
                               next="compare config.yaml: architecture, widths, number of classes")
-    module.load_state_dict(weights)
+
+
+def load_weights(module: nn.Module, path) -> None:
+    """Copies weights from a safetensors file. Raises RecipeError if names or shapes differ."""
+    from safetensors.torch import load_file
+
+    compare_shapes(module, path)
+    module.load_state_dict(load_file(path))
 
 
 def read_counts(path) -> np.ndarray:
