@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from conftest import ROOT
 from pytorch_nnet.corpus.datadir import DataDir, Segment, write_table
-from pytorch_nnet.corpus.maintain import fix_data_dir, validate_data_dir
+from pytorch_nnet.corpus.maintain import fix_data_dir
 from pytorch_nnet.corpus.placement import place_utterances
+from pytorch_nnet.corpus.validate import validate_data_dir
 from pytorch_nnet.features.cmvn import compute_cmvn_stats
 from pytorch_nnet.features.reader import FeatureReader
 from pytorch_nnet.frames.store import FrameStore, write_frame_store

@@ -7,7 +7,7 @@ import pytest
 from pytorch_nnet.corpus.acronyms import read_acronyms, write_acronyms
 from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.corpus.fisher import LINE_RULES, NOISES, WORD_RULES, FisherRules, prepare_fisher
-from pytorch_nnet.corpus.maintain import validate_data_dir
+from pytorch_nnet.corpus.validate import validate_data_dir
 from pytorch_nnet.corpus.testsets import read_rt03
 from pytorch_nnet.io.errors import RecipeError
 from ldc import audio, lines

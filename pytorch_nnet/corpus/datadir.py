@@ -94,8 +94,7 @@ class DataDir:
                 recording, start, end = value.split()
                 data.segments[utt] = Segment(recording, float(start), float(end))
             check_id(recording, file=path / "segments")
-            # In whole milliseconds, as they are written: a segment that would have no length then has none now.
-            if not 0 <= float(start) < float(end) < MAX_SECONDS or round(float(start), 3) == round(float(end), 3):
+            if not good_times(float(start), float(end)):
                 raise RecipeError("bad segment times", file=path / "segments", id=utt, expected="0 <= start < end", found=value,
                                   next=f"correct the times, or remove the line and call utils/fix_data_dir {path}")
         for recording, value in table("reco2file_and_channel").items():
@@ -194,6 +193,11 @@ class DataDir:
             parts[job] += utts
             done += len(utts)
         return [self.subset(part) for part in parts]
+
+
+def good_times(start: float, end: float) -> bool:
+    """Whether a segment has a length in whole milliseconds, in which it is written."""
+    return 0 <= start < end < MAX_SECONDS and round(start, 3) < round(end, 3)
 
 
 def read_speed(file, recording: str, value: str) -> float:

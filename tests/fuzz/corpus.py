@@ -15,11 +15,12 @@ from fuzz.harness import Files, taken, target
 from pytorch_nnet.corpus.audio import inspect_audio, read_audio
 from pytorch_nnet.corpus.datadir import DataDir, read_text
 from pytorch_nnet.corpus.fisher import prepare_fisher
-from pytorch_nnet.corpus.maintain import fix_data_dir, read_cut_lines, split_data_dir, subset_data_dir, validate_data_dir
+from pytorch_nnet.corpus.maintain import fix_data_dir, read_cut_lines, split_data_dir, subset_data_dir
 from pytorch_nnet.corpus.placement import place_utterances
 from pytorch_nnet.corpus.speed import perturb_data_dir_speed
 from pytorch_nnet.corpus.sphere import read_sphere
 from pytorch_nnet.corpus.switchboard import prepare
+from pytorch_nnet.corpus.validate import validate_data_dir
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.ids import fault
 from pytorch_nnet.lang.lexicon import Dictionary
