@@ -128,14 +128,16 @@ class LangDir:
 def read_symbols(path) -> dict[str, int]:
     """Reads an OpenFst symbol table."""
     table: dict[str, int] = {}
+    numbers: set[int] = set()
     with reading(path, "not a text file of UTF-8", next=NEXT), open(require_file(path, next=NEXT), encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             fields = line.split()
-            if len(fields) != 2 or not NUMBER.fullmatch(fields[1]) or fields[0] in table:
+            if len(fields) != 2 or not NUMBER.fullmatch(fields[1]) or fields[0] in table or int(fields[1]) in numbers:
                 raise RecipeError("bad line in a symbol table", file=f"{path}:{number}",
-                                  expected="<symbol> <number>, each symbol once",
+                                  expected="<symbol> <number>, each symbol and each number once",
                                   found=repr(line), next=NEXT)
             table[fields[0]] = int(fields[1])
+            numbers.add(int(fields[1]))
     return table
 
 

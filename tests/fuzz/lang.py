@@ -1,13 +1,12 @@
 """Dictionaries, lang directories, language models."""
 
 import gzip
-from pathlib import Path
-
 import numpy as np
 
 from fuzz.corpus import temporary
 from fuzz.harness import Files, target
 from fuzz.kaldi import each
+from pytorch_nnet.decoding.validate_lang import validate_lang
 from pytorch_nnet.hmm.topology import read_topology
 from pytorch_nnet.lang.arpa import read_arpa, write_arpa
 from pytorch_nnet.lang.lang_dir import LangDir, read_symbols, write_lang
@@ -31,7 +30,7 @@ def dictionary():
     assert lang.id2word[lang.oov] == "<unk>" and lang.lexicon == sorted({entry for entry in found.lexicon}, key=lambda e: " ".join((e[0], e[0], *e[1])).encode())
     assert [lang.id2phone[phone] for phone in lang.silence_phones] == found.silence_phones
     assert set(read_topology("lang/topo").phones.tolist()) == {*lang.silence_phones, *lang.nonsilence_phones}
-    Path("other").mkdir()
+    validate_lang("lang")
 
 
 def lang_files() -> Files:
@@ -52,6 +51,7 @@ def lang_directory():
     lang.words, lang.phones, lang.vocabulary, lang.disambig, lang.oov, lang.optional_silence  # noqa: B018  (each reads its file)
     assert all(word and phones for word, phones in lang.lexicon) and lang.silence_phones and lang.nonsilence_phones
     read_topology("lang/topo")
+    validate_lang("lang")
 
 
 @target(lambda: {"words.txt": b"<eps> 0\na 1\nb 2\n#0 3\n"})
