@@ -45,6 +45,19 @@ class Lattice:
     def num_frames(self) -> int:
         return int(self.states["frame"][-1])
 
+    def check(self) -> None:
+        """Raises ValueError unless arcs lead from level to level, in order, with finite scores."""
+        states, arcs = self.states, self.arcs
+        level = states["level"]
+        if not (states.ndim == arcs.ndim == 1 and len(arcs) and level[0] == 0 and (np.diff(level) >= 0).all() and level[-1] < len(states)):
+            raise ValueError(f"{states.shape} states, {arcs.shape} arcs, levels {level[:1]} to {level[-1:]}")
+        if arcs["src"].min() < 0 or arcs["dst"].max() >= len(states) or arcs["dst"].min() < 1 or (np.diff(arcs["dst"]) < 0).any():
+            raise ValueError(f"arcs out of order, or beyond the {len(states)} states")
+        if (level[arcs["src"]] >= level[arcs["dst"]]).any() or states["frame"].min() < 0 or arcs["word"].min() < 0:
+            raise ValueError("arcs within a level, or negative frames or words")
+        if not (np.isfinite(arcs["am"]).all() and np.isfinite(arcs["graph"]).all()):
+            raise ValueError("scores that are not finite")
+
     def entry(self) -> np.ndarray:
         """(S + 1,): the arcs into state s are entry[s]:entry[s + 1]."""
         return np.searchsorted(self.arcs["dst"], np.arange(len(self.states) + 1))
@@ -353,4 +366,7 @@ class LatticeReader:
                     "a lattice of another layout", file=self.path, id=utt, expected=dtype, found=array.dtype
                 )
             arrays.append(array)
-        return Lattice(*arrays)
+        lattice = Lattice(*arrays)
+        with reading(self.path, "a lattice that contradicts itself", id=utt, next="decode again (steps/decode)"):
+            lattice.check()
+        return lattice

@@ -29,7 +29,7 @@ def check_entry(states: list[HmmState], path, entry: int) -> None:
     for number, state in enumerate(states[:-1]):
         total = sum(probability for _, probability in state.transitions)
         targets = [target for target, _ in state.transitions]
-        if state.pdf_class < 0 or abs(total - 1) > PROBABILITY_TOLERANCE or not all(0 <= t < len(states) for t in targets):
+        if state.pdf_class < 0 or not abs(total - 1) <= PROBABILITY_TOLERANCE or not all(0 <= t < len(states) for t in targets):
             raise RecipeError("bad state in a topology", file=path, id=f"entry {entry}, state {number}",
                               expected="a pdf-class, and transitions that sum to 1 and lead to states of the entry",
                               found=f"pdf-class {state.pdf_class}, transitions {state.transitions}", next=NEXT)

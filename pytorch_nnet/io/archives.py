@@ -31,7 +31,8 @@ def split_line(line: str) -> tuple[str, str]:
 
 def refuse_pipe(value: str, *, file=None, id=None, allow: bool = False) -> str:
     """Returns an extended filename; raises RecipeError if it would run a command and `allow` is False."""
-    if not allow and (value.rstrip().endswith("|") or value.lstrip().startswith("|")):
+    path = ENTRY.fullmatch(value.strip())["path"]  # type: ignore[index]  # it matches anything
+    if not allow and (value.strip().endswith("|") or path.strip().endswith("|") or path.strip().startswith("|")):
         raise RecipeError("an entry with a pipe runs a shell command, which is refused", file=file, id=id,
                           expected="a path, or path:offset", found=value,
                           next="if you trust it, call the step again with --allow-pipes true")
@@ -63,8 +64,7 @@ def read_matrix(entry: str, *, file=None, id=None, opened: dict[str, IO[bytes]] 
       opened: archives that stay open between calls; opening one again for every utterance takes longer than reading the matrix.
     """
     refuse_pipe(entry, file=file, id=id)
-    path, offset, first, last = ENTRY.fullmatch(entry.strip()).groups()  # type: ignore[union-attr]  # it matches anything
-    refuse_pipe(path, file=file, id=id)  # the pipe may stand before the offset
+    path, offset, first, last = ENTRY.fullmatch(entry.strip()).groups()  # type: ignore[union-attr]
     known = {} if opened is None else opened
     try:
         if path not in known:

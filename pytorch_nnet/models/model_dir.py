@@ -222,4 +222,7 @@ def read_counts(path) -> np.ndarray:
     if words[:1] != ["["] or words[-1:] != ["]"]:
         raise RecipeError("not a Kaldi text vector", file=path, expected="[ counts ]", found=" ".join(words[:4]))
     with reading(path):
-        return np.array([float(word) for word in words[1:-1]])
+        counts = np.array([float(word) for word in words[1:-1]])
+        if not (np.isfinite(counts).all() and (counts >= 0).all()):
+            raise ValueError("counts that are not finite, or below 0")
+        return counts

@@ -1,8 +1,10 @@
 """Ways in which a file goes wrong: on the disk, in an editor, on another system, or on purpose. Each takes bytes and a random.Random."""
 
 import gzip
+import io
 import random
 import re
+import zipfile
 
 NUMBERS = [b"nan", b"inf", b"-inf", b"-1", b"0", b"-0.0", b"1e99", b"1e400", b"1e-300", b"2147483648", b"99999999999999999999", b"9" * 5000, b"0x10",
            b"1_000", b"+5", b"3.5", "٣".encode(), b"", b"1e5", b"-", b"."]
@@ -198,10 +200,25 @@ TEXT = [no_end, nothing, nul, crlf, latin1, swap_lines, double_line, double_key,
         lose_field, add_field, other_field, other_field, other_number, other_number, other_number, swap_fields, copy_field, other_blank]
 
 
+def members(content: bytes, draw: random.Random) -> bytes:
+    """A zip file with one of its members changed, and checksums that say that all is well."""
+    with zipfile.ZipFile(io.BytesIO(content)) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    changed = draw.choice(sorted(parts))
+    parts[changed] = mutate(parts[changed], draw)
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as new:
+        for name, part in parts.items():
+            new.writestr(zipfile.ZipInfo(name), part)
+    return made.getvalue()
+
+
 def mutate(content: bytes, draw: random.Random) -> bytes:
     """One to four faults, of the kinds that fit: lines and fields for text, bytes for anything."""
     if content[:2] == b"\x1f\x8b" and draw.random() < 0.8:
         return gzip.compress(mutate(gzip.decompress(content), draw), 1, mtime=0)
+    if content[:4] == b"PK\x03\x04" and draw.random() < 0.6:
+        return members(content, draw)
     text = b"\x00" not in content[:4096]
     for _ in range(draw.choice((1, 1, 1, 2, 4))):
         content = draw.choice(TEXT if draw.random() < (0.75 if text else 0.1) else BYTES)(content, draw)

@@ -48,7 +48,8 @@ def lattices():
     reader = LatticeReader("lat.1.npz")
     for _, lattice in reader:
         for words in best_paths(lattice, [8.0], [0.0]).values():
-            assert all(isinstance(word, int) for word in words)
+            assert all(isinstance(word, int) and word >= 0 for word in words)
+        assert lattice.num_frames >= 0 and np.isfinite(lattice.onward(-lattice.arcs["am"].astype(np.float64), np.minimum)).all()
 
 
 def write_graph(folder) -> None:
@@ -59,4 +60,6 @@ def write_graph(folder) -> None:
 @target(lambda: temporary(write_graph))
 def k2_graph():
     graph = K2Graph.load("graph.npz")
-    assert graph.num_states > 0 and len(graph.expand_words(graph.words)[0]) >= 0
+    assert graph.arcs[:, 1].max() == graph.num_states - 1 and graph.arcs[:, :2].min() >= 0 and graph.arcs[:, 2].max() <= graph.num_pdfs
+    rows, words = graph.expand_words(graph.words)
+    assert len(rows) == len(words) and (not len(rows) or rows.max() < len(graph.arcs))
