@@ -154,7 +154,7 @@ def long_line(parts, at, draw):
 
 @lines
 def many_lines(parts, at, draw):
-    parts[at:at] = [parts[at]] * 2000
+    parts[at:at] = [parts[at]] * min(2000, (1 << 20) // len(parts[at]) + 1)
 
 
 @fields
