@@ -17,15 +17,16 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import torch  # noqa: E402
-from ratios import ratio as report  # noqa: E402
-from recipe import ROOT, commit, machine  # noqa: E402
-from torch.nn.functional import pad  # noqa: E402
+import torch
+from ratios import ratio as report
+from recipe import ROOT, commit, machine
+from torch.nn.functional import pad
 
-from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW  # noqa: E402
-from pytorch_nnet.io.options import build, load_config  # noqa: E402
-from pytorch_nnet.models.model_dir import SHAPE_KEYS, window_logits  # noqa: E402
-from pytorch_nnet.models.registry import Architecture, build_network  # noqa: E402
+from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
+from pytorch_nnet.io.options import build, load_config
+from pytorch_nnet.models.architecture import Architecture
+from pytorch_nnet.models.model_dir import SHAPE_KEYS, window_logits
+from pytorch_nnet.models.registry import build_network
 
 NETWORKS = {"vision": "cnn.yaml", "sainath": "sainath.yaml"}
 GOALS = {"vision": 1.45, "sainath": 5.0}

@@ -27,7 +27,6 @@ sys.path.insert(0, str(ROOT))
 import kaldi_native_fbank as knf  # noqa: E402
 import numpy as np  # noqa: E402
 from ratios import ratio  # noqa: E402
-from ratios import ratio  # noqa: E402
 from recipe import commit, machine  # noqa: E402
 
 from pytorch_nnet.corpus.datadir import DataDir  # noqa: E402

@@ -81,7 +81,8 @@ def large_lang(recipe, folder, words=WORDS):
     made = words_of_phone_pairs(spoken, words - len(old.words), rng)
     lines = (folder / "dict/lexicon.txt").read_text().splitlines() + [f"{word} {' '.join(phones)}" for word, phones in made.items()]
     (folder / "dict/lexicon.txt").write_text("\n".join(sorted(lines, key=str.encode)) + "\n")
-    text = list(read_text(recipe / "data/train/text").values()) + list(sentences(sorted(made, key=lambda word: (len(made[word]), word)), SENTENCES * words // WORDS, rng))
+    text = list(read_text(recipe / "data/train/text").values())
+    text += sentences(sorted(made, key=lambda word: (len(made[word]), word)), SENTENCES * words // WORDS, rng)
     (folder / "text").write_text("".join(f"u{number:07d} {' '.join(words)}\n" for number, words in enumerate(text)))
     call("steps/prepare_lang", folder / "dict", "<unk>", folder / "lang")
     call("steps/train_lm", folder / "text", folder / "lang", folder / "3gram.arpa.gz")
@@ -140,7 +141,8 @@ def main(argv):
         own, _ = call("steps/mkgraph", folder / "lang", recipe / "exp/tri3", folder / "graph_own")
         print(f"mkgraph, {words} words, {LEAVES} leaves: {seconds:.0f} s on the processor, {peak:.2f} GB; k2 form of {arcs} arcs, {size:.0f} MB, "
               f"loaded in {loading:.1f} s; a second model's graph: {own:.0f} s\n", flush=True)
-        for name, value, goal in (("mkgraph, processor seconds", seconds, 60), ("mkgraph, peak memory in GB", peak, 2.5), ("k2 form, seconds to load", loading, 3)):
+        for name, value, goal in (("mkgraph, processor seconds", seconds, 60), ("mkgraph, peak memory in GB", peak, 2.5),
+                                  ("k2 form, seconds to load", loading, 3)):
             ratio(f"{name} / {goal}", value / goal, 1, smaller=True)
         test = next(name for name in ("eval2000_fbank", "test_fbank") if (recipe / "data" / name).is_dir())
         call("utils/subset_data_dir", "--first", "true", recipe / "data" / test, utterances, folder / "test")

@@ -13,15 +13,15 @@ import sys
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import torch  # noqa: E402
-from evaluate import shape  # noqa: E402
-from recipe import commit, machine  # noqa: E402
-from torch.nn.functional import pad  # noqa: E402
-from training import soft_loss, turns  # noqa: E402
+import torch
+from evaluate import shape
+from recipe import commit, machine
+from torch.nn.functional import pad
+from training import soft_loss, turns
 
-from pytorch_nnet.frames.store import CONTEXT, DIM  # noqa: E402
-from pytorch_nnet.models.model_dir import window_logits  # noqa: E402
-from pytorch_nnet.models.registry import build_network  # noqa: E402
+from pytorch_nnet.frames.store import CONTEXT, DIM
+from pytorch_nnet.models.model_dir import window_logits
+from pytorch_nnet.models.registry import build_network
 
 FRAMES, CLASSES, TURNS = (100, 1000, 10000), (1000, 3000, 9000), 7
 

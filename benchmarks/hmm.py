@@ -19,22 +19,22 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np  # noqa: E402
-from recipe import commit, machine  # noqa: E402
+import numpy as np
+from recipe import commit, machine
 
-from pytorch_nnet.corpus.datadir import DataDir  # noqa: E402
-from pytorch_nnet.hmm import gmm  # noqa: E402
-from pytorch_nnet.hmm.align import Aligner  # noqa: E402
-from pytorch_nnet.hmm.graphs import GraphCompiler, weighted  # noqa: E402
-from pytorch_nnet.hmm.jobs import speakers  # noqa: E402
-from pytorch_nnet.hmm.model import AcousticModel  # noqa: E402
-from pytorch_nnet.hmm.questions import phone_sets  # noqa: E402
-from pytorch_nnet.hmm.stats import StatsAccumulator, TreeStats  # noqa: E402
-from pytorch_nnet.hmm.train import DeltasOptions, MonoOptions  # noqa: E402
-from pytorch_nnet.hmm.train_transforms import LdaMlltOptions, SatOptions  # noqa: E402
-from pytorch_nnet.hmm.tree import TreeBuilder  # noqa: E402
-from pytorch_nnet.io.archives import read_alignments  # noqa: E402
-from pytorch_nnet.lang.lang_dir import LangDir  # noqa: E402
+from pytorch_nnet.corpus.datadir import DataDir
+from pytorch_nnet.hmm import gmm
+from pytorch_nnet.hmm.align import Aligner
+from pytorch_nnet.hmm.graphs import GraphCompiler, weighted
+from pytorch_nnet.hmm.jobs import speakers
+from pytorch_nnet.hmm.model import AcousticModel
+from pytorch_nnet.hmm.questions import phone_sets
+from pytorch_nnet.hmm.stats import StatsAccumulator, TreeStats
+from pytorch_nnet.hmm.train import DeltasOptions, MonoOptions
+from pytorch_nnet.hmm.train_transforms import LdaMlltOptions, SatOptions
+from pytorch_nnet.hmm.tree import TreeBuilder
+from pytorch_nnet.io.archives import read_alignments
+from pytorch_nnet.lang.lang_dir import LangDir
 
 LEAVES, GAUSSIANS = 1200, 12000
 EVENTS, HOURS, TREE_LEAVES = 200_000, 309, 9000

@@ -39,7 +39,8 @@ def forward(model, data, jobs, _):
     processes = [subprocess.Popen([sys.executable, "-m", "pytorch_nnet.decoding.forward", "--job", str(job + 1), "--nj", str(jobs), model, data,
                                    "ark:/dev/null"], stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
                  for job in range(jobs)]
-    if any([process.wait() for process in processes]):
+    codes = [process.wait() for process in processes]
+    if any(codes):
         sys.exit("forward failed")
     return time.monotonic() - start
 

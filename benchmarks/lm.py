@@ -20,8 +20,8 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np  # noqa: E402
-from recipe import commit, machine  # noqa: E402
+import numpy as np
+from recipe import commit, machine
 
 VOCABULARY, LENGTH = 30_000, 10
 
@@ -70,7 +70,7 @@ def measure(millions, order):
         model = step("read ARPA", read_arpa, path)
     step("perplexity, 20 k words", perplexity, dev, model)
     other = estimate(sentences(words // 10, seed=2), vocabulary, order)
-    mixed = step("interpolate", lambda: mix([model, other], [0.8, 0.2]))
+    mixed = step("interpolate", mix, [model, other], [0.8, 0.2])
     del mixed, results["interpolate"], other
     pruned = step("prune 1e-7", prune, model, 1e-7)
     print(f"{millions} M words: {model.sizes()}, {size / 1e6:.0f} MB; pruned: {pruned.sizes()}", file=sys.stderr)

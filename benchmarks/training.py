@@ -24,22 +24,23 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from ratios import ratio as report  # noqa: E402
-from recipe import ROOT, commit, machine  # noqa: E402
-from torch import nn  # noqa: E402
-from torch.nn.functional import cross_entropy, linear  # noqa: E402
+import numpy as np
+import torch
+from ratios import ratio as report
+from recipe import ROOT, commit, machine
+from torch import nn
+from torch.nn.functional import cross_entropy, linear
 
-from pytorch_nnet.frames.sampler import FrameSampler  # noqa: E402
-from pytorch_nnet.frames.softlabels import SparseLabels, top_classes  # noqa: E402
-from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW  # noqa: E402
-from pytorch_nnet.io.options import build, load_config  # noqa: E402
-from pytorch_nnet.models.blstm import Blstm  # noqa: E402
-from pytorch_nnet.models.model_dir import SHAPE_KEYS  # noqa: E402
-from pytorch_nnet.models.operations import multiplications  # noqa: E402
-from pytorch_nnet.models.registry import Architecture, build_network  # noqa: E402
-from pytorch_nnet.training.losses import blended_loss  # noqa: E402
+from pytorch_nnet.frames.sampler import FrameSampler
+from pytorch_nnet.frames.softlabels import SparseLabels, top_classes
+from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
+from pytorch_nnet.io.options import build, load_config
+from pytorch_nnet.models.architecture import Architecture
+from pytorch_nnet.models.blstm import Blstm
+from pytorch_nnet.models.model_dir import SHAPE_KEYS
+from pytorch_nnet.models.operations import multiplications
+from pytorch_nnet.models.registry import build_network
+from pytorch_nnet.training.losses import blended_loss
 
 CLASSES, UNITS, LAYERS, BATCH = 9000, 512, 4, 128
 PEAK_GOAL = 0.5  # of what one product of matrices reaches

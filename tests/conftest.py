@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # kaldilm imported before kaldifst or kaldi_hmm_gmm hangs the later import for ever, so these come first; in the recipe no
 # process needs kaldilm and kaldi_hmm_gmm. (The k2 environment has none of them.)
@@ -17,6 +18,11 @@ with contextlib.suppress(ImportError):
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A slow machine is no failure; tests/run.sh --fast tries fewer examples.
+settings.register_profile("all", deadline=None)
+settings.register_profile("fast", deadline=None, max_examples=25)
+settings.load_profile("all")
 
 
 def pytest_make_parametrize_id(val, argname):

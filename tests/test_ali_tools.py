@@ -106,6 +106,7 @@ def read_textgrid(path):
     return tiers
 
 
+@pytest.mark.slow
 def test_textgrids_hold_the_recording_without_gaps(place, run, tmp_path):
     folder, _ = place
     done = run("utils/ali_to_textgrid", folder / "data", folder / "lang", folder / "ali", "grids")
@@ -118,6 +119,7 @@ def test_textgrids_hold_the_recording_without_gaps(place, run, tmp_path):
     assert tiers["phones"][2] == (1.1, 1.14, "a") and tiers["phones"][-1] == (2.31, 2.33, "")
 
 
+@pytest.mark.slow
 def test_overlapping_utterances_have_tiers_of_their_own(place, run, tmp_path):
     folder, _ = place
     run("utils/ali_to_textgrid", folder / "data", folder / "lang", folder / "ali", "grids")
@@ -128,6 +130,7 @@ def test_overlapping_utterances_have_tiers_of_their_own(place, run, tmp_path):
     assert tiers["words"][-1][1] == 2.02  # the recording's last segment, though it failed
 
 
+@pytest.mark.slow
 def test_textgrids_of_utterances_start_at_zero(place, run, tmp_path):
     folder, _ = place
     done = run("utils/ali_to_textgrid", "--per", "utterance", folder / "data", folder / "lang", folder / "ali", "grids")
@@ -139,6 +142,7 @@ def test_textgrids_of_utterances_start_at_zero(place, run, tmp_path):
     assert done.returncode == 1 and "recording or utterance" in done.stderr
 
 
+@pytest.mark.slow
 def test_ctm_agrees_with_the_textgrid(place, run, tmp_path):
     folder, _ = place
     done = run("utils/ali_to_ctm", "--write", "words", folder / "data", folder / "lang", folder / "ali", "ctm")
@@ -225,6 +229,7 @@ def test_odd_alignments_are_remarked_on(place):
     assert "may have it: SIL." in found
 
 
+@pytest.mark.slow
 def test_the_analysis_is_printed_and_kept(place, run):
     folder, _ = place
     done = run("steps/analyze_alignments", "--min-count", 2, folder / "data", folder / "lang", folder / "ali")
@@ -243,6 +248,7 @@ def test_equal_alignments_compare_equal(place):
     assert same.moved == {0: 16} and not (same.only_a or same.only_b or same.worst)
 
 
+@pytest.mark.slow
 def test_moved_boundaries_and_lost_utterances_are_counted(place, run):
     """Starts move by 1, 2 and 3 frames; a silence goes; one utterance fails."""
     folder, plant = place
@@ -335,8 +341,7 @@ def experiment(place, tmp_path_factory):
     ("ens", "ensemble: 1500 parameters, FER not evaluated, 0.25 cnn + 0.75 dnn"),
     ("young", "network, training not finished: 1 epochs so far, FER 50.00 %"),
     ("frames", "frame store: 4 utterances, 157 frames, 22 classes, 31 dimensions"),
-    ("soft", "soft labels: 157 frames, 22 classes, at most 90 a frame, 12.3 on average, mass 99.12 %, "
-             "by lstm1 + lstm2"),
+    ("soft", "soft labels: 157 frames, 22 classes, at most 90 a frame, 12.3 on average, mass 99.12 %, by lstm1 + lstm2"),
     ("graph", "graph: 70 states, 80 arcs, 22 pdfs"),
     ("decode", "decoding: WER 10.00 %, 1 ins, 1 del, 2 sub, 40 words, LMWT 9, WIP 0.5, 1 failed")])
 def test_each_kind_of_directory_has_its_line(experiment, name, expected):
@@ -366,6 +371,7 @@ def test_unknown_directories_say_what_was_expected(experiment, name, message):
     assert caught.value.expected
 
 
+@pytest.mark.slow
 def test_info_goes_on_after_an_unknown_directory(experiment, run):
     done = run("steps/info", experiment / "strange", experiment / "cnn")
     assert done.returncode == 1 and "model.safetensors" in done.stderr and "README" in done.stderr

@@ -71,6 +71,7 @@ def make_an4(folder, kind="flac"):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["flac", "sph", "wav", "raw_little", "raw_big"])
 def test_every_release_gives_the_same_data(tmp_path, kind):
     prepare_an4(make_an4(tmp_path / "an4", kind), tmp_path / "data")
@@ -111,6 +112,7 @@ def test_dictionary(tmp_path):
     assert len(files["extra_questions.txt"]) == 2
 
 
+@pytest.mark.slow
 def test_unigram_is_of_the_dictionary_and_sums_to_one(tmp_path, run):
     prepare_an4(make_an4(tmp_path / "an4"), tmp_path / "data")
     (tmp_path / "lang").mkdir()
@@ -141,6 +143,7 @@ def change(path, old, new):
     path.write_text(path.read_text().replace(old, new, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage, message, wrong", [
     (lambda an4: (an4 / "wav/an4_clstk/fash/an1-fash-b.flac").unlink(), "audio file is missing",
      "an4_clstk/fash/an1-fash-b"),
@@ -160,6 +163,7 @@ def test_a_damaged_corpus_is_refused(tmp_path, damage, message, wrong):
     assert error.value.id == wrong and error.value.file and error.value.found
 
 
+@pytest.mark.slow
 def test_a_missing_corpus_is_an_error_without_a_traceback(tmp_path, run):
     for folder in ("nowhere", "."):
         done = run("egs/an4/local/prepare_an4", "--an4", tmp_path / folder, "data")

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_decoding_lattice import every_path, lattices
-from test_stm_steps import SAID, decoded  # noqa: F401
 
 from pytorch_nnet.decoding.lattice import Lattice, LatticeWriter, timed_paths
 from pytorch_nnet.decoding.posteriors import arc_posteriors, confidences
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.scoring.tune import given_or_tuned
+from test_decoding_lattice import every_path, lattices
+from test_stm_steps import SAID, decoded  # noqa: F401
 
 scales = st.sampled_from([1.0, 5.0, 12.5])
 penalties = st.sampled_from([-0.5, 0.0, 1.0])
@@ -81,7 +81,8 @@ def test_a_lattice_with_one_path_is_sure_and_a_far_score_does_not_overflow():
     assert len(every_path(row)) == 1 and confidences(row, path, 10.0, 0.0) == [1.0] * 9
 
 
-def test_get_ctm_step(run, decoded):  # noqa: F811
+@pytest.mark.slow
+def test_get_ctm_step(run, decoded):
     words = decoded.parents[2] / "data/eval2000"
     done = run("steps/get_ctm", "--lmwt", 4, words, words, decoded, "out/test.ctm")
     assert done.returncode == 0 and "1 utterances have no words" in done.stderr, done.stderr

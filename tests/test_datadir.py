@@ -108,7 +108,7 @@ def test_fixing_sorts_and_drops_what_is_not_everywhere(data, run):
     fixed = validate_data_dir(data.path)
     gone = {data.utts[0]: "not in text", data.utts[-1]: "not in feats.scp", data.utts[4]: "empty in text",
             "zz": "not in utt2spk",
-            **{utt: "recording sw02002-A not in wav.scp" for utt in data.utts[6:9]}}
+            **dict.fromkeys(data.utts[6:9], "recording sw02002-A not in wav.scp")}
     assert fixed.utts == [utt for utt in data.utts if utt not in gone]
     assert set(done.stdout.splitlines()[:-1]) == {f"dropped {utt}: {reason}" for utt, reason in gone.items()}
     assert "6 utterances kept, 7 dropped" in done.stdout
@@ -167,7 +167,7 @@ def test_subsets(data, tmp_path, run):
 def test_splits_cover_all_and_keep_speakers_whole(data, jobs):
     folder = split_data_dir(data.path, jobs)
     parts = [validate_data_dir(folder / str(job)) for job in range(1, jobs + 1)]
-    assert sum((part.utts for part in parts), []) == data.utts
+    assert [utt for part in parts for utt in part.utts] == data.utts
     speakers = [speaker for part in parts for speaker in part.spk2utt]
     assert len(speakers) == len(set(speakers)) == 4
     assert max(len(part.utts) for part in parts) <= 6 or jobs == 1
@@ -218,8 +218,8 @@ def test_what_else_is_wrong_is_named(data, name, content, message, wrong):
     assert error.value.id == wrong and name in str(error.value.file)
 
 
-EXTRA = {"vad.scp": ("utterance", "x.ark:3", None), "utt2lang": ("utterance", "en", "en us"), "utt2uniq": ("utterance", "u", "a b"), "utt2dur": ("utterance", "1.5", "0"),
-         "utt2max_frames": ("utterance", "90", "many"), "utt2warp": ("utterance", "1.1", "-1"), "reco2dur": ("recording", "3.0", "nan"),
+EXTRA = {"vad.scp": ("utterance", "x.ark:3", None), "utt2lang": ("utterance", "en", "en us"), "utt2uniq": ("utterance", "u", "a b"),
+         "utt2dur": ("utterance", "1.5", "0"), "utt2max_frames": ("utterance", "90", "many"), "utt2warp": ("utterance", "1.1", "-1"), "reco2dur": ("recording", "3.0", "nan"),
          "spk2gender": ("speaker", "f", "female"), "spk2warp": ("speaker", "0.9", "inf")}
 
 

@@ -4,17 +4,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import toy_language as toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_search import graph_rows, k2_graph_rows, viterbi
 
+import toy_language as toy
 from pytorch_nnet.decoding.fst_operations import to_library
 from pytorch_nnet.decoding.graph import check_phones
 from pytorch_nnet.decoding.graph_builder import GraphBuilder
 from pytorch_nnet.decoding.k2_graph import Arcs, K2Graph
 from pytorch_nnet.decoding.openfst import ARC, FstArrays, read_fst, write_fst
 from pytorch_nnet.io.errors import RecipeError
+from reference_search import graph_rows, k2_graph_rows, viterbi
 
 kaldifst = pytest.importorskip("kaldifst")
 
@@ -181,6 +181,7 @@ def language(arcs, start, finals, frames):
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(small_fsts())
 def test_epsilon_removal_keeps_every_labelling_with_its_words_and_best_cost(fst):

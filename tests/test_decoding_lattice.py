@@ -50,6 +50,7 @@ def cost(path, lmwt, wip):
     return -am / lmwt - graph + wip * len(words)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(lattices())
 def test_sweep_equals_enumeration_of_all_paths(lattice):

@@ -5,8 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
-import toy_language as toy
 
+import toy_language as toy
 from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.decoding.decode import DecodeOptions, account, decode_data, k2_python
 from pytorch_nnet.decoding.forward import open_scorer, scaled_loglikes
@@ -26,7 +26,7 @@ def triphone_model():
     from pytorch_nnet.hmm.features import FeatureOptions
     from pytorch_nnet.hmm.gmm import gaussians_from_moments
     from pytorch_nnet.hmm.model import AcousticModel
-    from pytorch_nnet.io.kaldi_model import HmmState, Topology
+    from pytorch_nnet.io.kaldi_topology import HmmState, Topology
     from pytorch_nnet.io.kaldi_tree import PDF_CLASS, Leaf, Split, Table, Tree
 
     count = len(toy.PHONES)
@@ -126,6 +126,7 @@ def test_mkgraph_names_a_missing_grammar(run, recipe, tmp_path):
     assert not (tmp_path / "graph").exists()
 
 
+@pytest.mark.slow
 def test_kaldi_decoder_finds_what_was_said_whatever_nj(run, recipe, graph):
     data = DataDir.load(recipe / "data")
     for nj in (1, 3):
@@ -152,6 +153,7 @@ def test_kaldi_decoder_finds_what_was_said_whatever_nj(run, recipe, graph):
     assert said == {utt: data.text[utt] for utt in data.utts}
 
 
+@pytest.mark.slow
 def test_k2_and_kaldi_decoders_agree_on_words_and_costs(run, recipe, graph, has_k2):
     found = {}
     for decoder in ("k2", "kaldi"):
@@ -196,6 +198,7 @@ def test_decode_without_a_k2_python_names_the_ways_out(run, recipe, graph):
     assert all(way in done.stderr for way in ("Python 3.10", "K2_PYTHON", "--decoder kaldi"))
 
 
+@pytest.mark.slow
 def test_a_python_without_k2_is_named_in_the_log(run, recipe, graph):
     import sys
 
@@ -206,6 +209,7 @@ def test_a_python_without_k2_is_named_in_the_log(run, recipe, graph):
     assert "this Python has no k2" in (recipe / "exp/tri/decode_y/log/decode.1.log").read_text()
 
 
+@pytest.mark.slow
 def test_utterances_without_a_path_stop_the_step(run, recipe, graph, tmp_path):
     data = DataDir.load(recipe / "data")
     short = {utt: np.zeros((2, DIM), np.float32) for utt in data.utts}
@@ -270,3 +274,36 @@ def test_bad_search_options_are_refused():
     for values in (dict(acwt=0.0), dict(beam=-1.0), dict(max_active=100, min_active=200)):
         with pytest.raises(RecipeError, match="bad value"):
             SearchOptions(**values).check()
+
+
+def test_a_killed_decoding_keeps_the_jobs_that_were_done(recipe, graph, monkeypatch):
+    from pytorch_nnet.decoding import decode
+
+    run_jobs, whole, killed = decode.run_jobs, recipe / "exp/tri/decode_whole", recipe / "exp/tri/decode_killed"
+    options = DecodeOptions(nj=3, decoder="kaldi", acwt=0.3)
+    decode.decode_data(graph, recipe / "data", [whole], options)
+
+    def two_of_three(cmd, jobs, log, command):
+        run_jobs(cmd, 2, log, command)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decode, "run_jobs", two_of_three)
+        with pytest.raises(KeyboardInterrupt):
+            decode.decode_data(graph, recipe / "data", [killed], options)
+    kept = [(killed / f"lat.{job}.npz").stat().st_ino for job in (1, 2)]
+    decode.decode_data(graph, recipe / "data", [killed], options)
+    assert [(killed / f"lat.{job}.npz").stat().st_ino for job in (1, 2)] == kept
+    assert "\ndone before" in (killed / "log/decode.1.log").read_text()
+    assert "\ndone before" not in (killed / "log/decode.3.log").read_text()
+    names = [sorted(path.name for path in folder.iterdir()) for folder in (whole, killed)]
+    assert names[0] == names[1]
+    for name in names[0]:
+        assert name == "log" or (whole / name).read_bytes() == (killed / name).read_bytes(), name
+    # What was done with other options is done again.
+    with monkeypatch.context() as patch:
+        patch.setattr(decode, "run_jobs", two_of_three)
+        with pytest.raises(KeyboardInterrupt):
+            decode.decode_data(graph, recipe / "data", [killed], options)
+    decode.decode_data(graph, recipe / "data", [killed], DecodeOptions(nj=3, decoder="kaldi", acwt=0.3, beam=9.0))
+    assert "\ndone before" not in (killed / "log/decode.1.log").read_text()

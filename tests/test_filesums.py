@@ -30,6 +30,7 @@ def damage(path, offset=0):
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, offset", [("deep/x", 2999), ("y", 0)])
 @pytest.mark.parametrize("how", ["flip", "cut", "remove"])
 def test_damage_is_named_and_what_it_is_in_is_made_again(made, run, tmp_path, name, offset, how):

@@ -58,7 +58,7 @@ def test_every_window_is_zero_padded_within_its_utterance(tmp_path_factory, leng
         window, label = reference_window(data, frame)
         np.testing.assert_array_equal(windows[frame], window)
         assert labels[frame] == label
-    for (index, rows, labels), (_, expected_rows, expected_labels) in zip(store.utterances(), data, strict=True):
+    for (_, rows, labels), (_, expected_rows, expected_labels) in zip(store.utterances(), data, strict=True):
         np.testing.assert_array_equal(rows, expected_rows.astype(np.float16).astype(np.float32))
         np.testing.assert_array_equal(labels, expected_labels)
 

@@ -103,6 +103,7 @@ def by_libsndfile(path, values):
 WRITERS = [by_publish, by_safetensors, by_store, by_lattices, by_gzip, by_npz, by_hdf5, by_openfst, by_libsndfile]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", WRITERS)
 def test_every_layer_says_that_the_disk_is_full_and_goes_on_later(disk, write):
     path = disk / ("x.npz" if write is by_npz else "x.sph" if write is by_libsndfile else "x.h5" if write is by_hdf5 else "x")

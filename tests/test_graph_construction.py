@@ -5,15 +5,15 @@ import shutil
 
 import numpy as np
 import pytest
-import toy_language as toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_search import graph_rows, viterbi
 
+import toy_language as toy
 from pytorch_nnet.decoding.fst_operations import DELTA, compose_hmms, from_library, merge_equal_states, to_library
 from pytorch_nnet.decoding.graph_builder import GraphBuilder
 from pytorch_nnet.decoding.openfst import ARC, FstArrays, read_fst, write_fst
 from pytorch_nnet.io.errors import RecipeError
+from reference_search import graph_rows, viterbi
 
 kaldifst = pytest.importorskip("kaldifst")
 khg = pytest.importorskip("kaldi_hmm_gmm")

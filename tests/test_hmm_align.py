@@ -6,8 +6,8 @@ import pytest
 from pytorch_nnet.hmm import gmm
 from pytorch_nnet.hmm.align import Aligner, Failures, equal_alignment, localized
 from pytorch_nnet.hmm.convert import AlignmentConverter, Segments, phone_segments, word_segments
-from pytorch_nnet.hmm.graphs import GraphCompiler, read_graphs, weighted, write_graphs
 from pytorch_nnet.hmm.features import FeatureOptions
+from pytorch_nnet.hmm.graphs import GraphCompiler, read_graphs, weighted, write_graphs
 from pytorch_nnet.hmm.model import AcousticModel
 from pytorch_nnet.hmm.topology import read_topology
 from pytorch_nnet.io.errors import RecipeError
@@ -146,7 +146,7 @@ def test_conversion_follows_the_new_tree(system):
     assert np.array_equal(new.phone_of[converted], model.phone_of[path])
     assert np.array_equal(new.hmm_state[converted], model.hmm_state[path])
     assert np.array_equal(new.is_self_loop[converted], model.is_self_loop[path])
-    for index, (phone, start, length) in enumerate(spans):
+    for index, (phone, start, _) in enumerate(spans):
         expected = 40 if phone == b and spans[index - 1][0] == a else phone * 5
         assert new.pdf_of[converted[start]] == expected
     same = AlignmentConverter(model.table, model.table, model.tree_map)(path)

@@ -143,7 +143,8 @@ def test_both_libraries_share_their_transducers(order):
 
 def test_separate_self_loop_pdfs_survive(tmp_path):
     """The form of "chain" models: <Tuples>, and another pdf on the self-loop than on the way out."""
-    from pytorch_nnet.io.kaldi_model import HmmState, Topology, Transitions
+    from pytorch_nnet.io.kaldi_model import Transitions
+    from pytorch_nnet.io.kaldi_topology import HmmState, Topology
 
     topology = Topology(np.array([1], np.int32), np.array([-1, 0], np.int32),
                         [[HmmState(0, [(0, 0.5), (1, 0.5)], 1), HmmState(-1, [], -1)]])

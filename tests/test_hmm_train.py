@@ -61,6 +61,7 @@ def boundary_errors(exp, lang, truth):
     return np.array(errors)
 
 
+@pytest.mark.slow
 def test_alignments_find_the_true_boundaries(corpus, trained):
     _, lang, _, truth = corpus
     for system in ("mono_ali", "tri1", "tri2", "tri3_ali"):
@@ -70,6 +71,7 @@ def test_alignments_find_the_true_boundaries(corpus, trained):
         assert (errors <= 3).mean() > 0.85, (system, np.bincount(errors))
 
 
+@pytest.mark.slow
 def test_training_raises_the_likelihood_and_reports_it(trained):
     for system in ("mono", "tri1", "tri2", "tri3"):
         text = (trained / system / "log" / "summary.txt").read_text()
@@ -83,6 +85,7 @@ def test_training_raises_the_likelihood_and_reports_it(trained):
     assert left == {"final.mdl", "tree", "cmvn_opts", "feature_opts", "ali.1.gz", "ali.2.gz", "num_jobs", "failed", "log"}
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_number_of_jobs(corpus, trained, run, tmp_path):
     _, lang, data, _ = corpus
     assert run("steps/train_mono", "--nj", 3, *FAST, data, lang, "mono").returncode == 0
@@ -101,6 +104,7 @@ def test_results_do_not_depend_on_the_number_of_jobs(corpus, trained, run, tmp_p
         assert one.keys() == two.keys() and all(np.array_equal(one[utt], two[utt]) for utt in one)
 
 
+@pytest.mark.slow
 def test_ctm_of_phones_and_words(corpus, trained, run, tmp_path):
     _, lang, data, truth = corpus
     for kind in ("phones", "words"):
@@ -115,6 +119,7 @@ def test_ctm_of_phones_and_words(corpus, trained, run, tmp_path):
     assert words[0][2] == phones[1][2]  # the first word starts where the silence ends
 
 
+@pytest.mark.slow
 def test_short_utterances_are_listed_and_limited(corpus, run, tmp_path):
     """One of 32 may fail; when the corpus shrinks to 10, one is too many."""
     from pytorch_nnet.corpus.datadir import DataDir
@@ -135,6 +140,7 @@ def test_short_utterances_are_listed_and_limited(corpus, run, tmp_path):
     assert not (tmp_path / "mono2" / "final.mdl").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments, message", [
     (("steps/train_mono", "--beam", "50", "DATA", "LANG", "x"), "beams make no sense"),
     (("steps/train_mono", "--totgaus", "50", "DATA", "LANG", "x"), "did you mean 'totgauss'"),
@@ -153,6 +159,7 @@ def test_mistakes_are_named(corpus, trained, run, tmp_path, arguments, message):
     assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
+@pytest.mark.slow
 def test_unknown_words_are_counted(corpus, trained, run, tmp_path):
     from pytorch_nnet.corpus.datadir import DataDir
 
@@ -164,6 +171,7 @@ def test_unknown_words_are_counted(corpus, trained, run, tmp_path):
     assert "1 words (1 different)" in done.stderr and "zebra 1" in done.stderr
 
 
+@pytest.mark.slow
 def test_network_alignment_reads_a_stream(corpus, trained, run, tmp_path):
     """The job takes likelihoods from a pipe; here those of the Gaussians, so the result is that of align_si."""
     from pytorch_nnet.hmm.align_data import AlignDataOptions, align_data

@@ -3,12 +3,11 @@
 import gzip
 import shutil
 
-import kaldi_by_hand as hand
 import kaldiio
 import numpy as np
 import pytest
-from toy_hmm import make_lang
 
+import kaldi_by_hand as hand
 from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.features.cmvn import compute_cmvn_stats
 from pytorch_nnet.features.reader import FeatureReader
@@ -16,6 +15,7 @@ from pytorch_nnet.hmm.import_kaldi import import_system
 from pytorch_nnet.hmm.model import AcousticModel
 from pytorch_nnet.io.archives import read_alignments, write_ark_scp
 from pytorch_nnet.io.errors import RecipeError
+from toy_hmm import make_lang
 
 PHONES = {"a": 3, "b": 4, "c": 5, "d": 6}
 WORDS = {"one": "a b", "two": "c d", "three": "b c a", "four": "d a"}

@@ -3,15 +3,14 @@
 import gzip
 import io
 
-import kaldi_by_hand as hand
 import kaldiio
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from toy_hmm import make_lang
 
+import kaldi_by_hand as hand
 from pytorch_nnet.decoding.openfst import read_fst, write_fst
 from pytorch_nnet.hmm.topology import read_topology
 from pytorch_nnet.io.archives import read_ali, read_alignments, read_matrix, write_ali
@@ -21,6 +20,7 @@ from pytorch_nnet.io.kaldi_binary import HEADER, BinaryReader, read_matrix_file,
 from pytorch_nnet.io.kaldi_model import read_model, read_transitions, write_model
 from pytorch_nnet.io.kaldi_tree import Tree
 from pytorch_nnet.lang.lang_dir import read_symbols, write_symbols
+from toy_hmm import make_lang
 
 floats = st.floats(-2.0 ** 60, 2.0 ** 60, width=32)
 shapes = st.tuples(st.integers(1, 4), st.integers(1, 5))
@@ -275,7 +275,7 @@ def test_transducers_both_ways(tmp_path):
 
 @pytest.mark.parametrize("version, flags", [(1, 0), (2, 4)])
 def test_aligned_const_transducers(tmp_path, version, flags):
-    plain = [path for path, _ in library_fsts(tmp_path) if path.name == "odd.const"][0]
+    plain = next(path for path, _ in library_fsts(tmp_path) if path.name == "odd.const")
     arrays = read_fst(plain)
     header = type(arrays.header)("const", version, flags, arrays.header.properties, 3, 3)
     write_fst(tmp_path / "aligned", arrays, header)
@@ -313,8 +313,8 @@ def test_compressed_matrices_are_read_as_elsewhere(tmp_path, method, kind):
     found = read_matrix(f"{tmp_path}/x.ark:2")
     assert found.dtype == np.float32 and np.allclose(found, kaldiio.load_mat(f"{tmp_path}/x.ark:2"), atol=1e-6)
     assert np.array_equal(read_matrix(f"{tmp_path}/x.ark:2[3:5]"), found[3:6])
-    for content in (content[:-1], content[:20], content.replace(kind, b"CX"), content[:15] + b"\xff" * 8 + content[23:]):
-        (tmp_path / "x.ark").write_bytes(content)
+    for damaged in (content[:-1], content[:20], content.replace(kind, b"CX"), content[:15] + b"\xff" * 8 + content[23:]):
+        (tmp_path / "x.ark").write_bytes(damaged)
         with pytest.raises(RecipeError, match="cannot be read"):
             read_matrix(f"{tmp_path}/x.ark:2")
 

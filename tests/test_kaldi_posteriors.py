@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_training import CLASSES, dump_here, make_store
 
-from pytorch_nnet.frames.kaldi_posteriors import read_post, write_post
+from pytorch_nnet.frames.kaldi_posteriors import read_post
 from pytorch_nnet.frames.softlabels import SoftLabelStore
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.kaldi_posterior import Posterior, posterior_to_bytes, read_posteriors
 from pytorch_nnet.training.options import TrainOptions
 from pytorch_nnet.training.trainer import Trainer
+from test_training import CLASSES, dump_here, make_store
 
 # As hmm/posterior.cc writes it: 2 frames, of 2 pairs and of 1.
 BY_HAND = b"utt \0B" + b"".join(
@@ -70,6 +70,7 @@ def world(tmp_path, monkeypatch):
     return store, dump_here("net", store, "soft")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("binary", ["true", "false"])
 def test_soft_labels_survive_the_way_to_kaldi_and_back(world, run, binary):
     store, soft = world

@@ -8,13 +8,10 @@ from functools import cache
 
 import numpy as np
 import pytest
-import toy_language as toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_decoding_lattice import cost, every_path, lattices
-from test_decoding_steps import DIM, has_k2, hypotheses, speak, triphone_model  # noqa: F401
-from test_lm_tools import Backoff
 
+import toy_language as toy
 from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.decoding.histories import Beam
 from pytorch_nnet.decoding.lattice import Lattice, LatticeReader, LatticeWriter
@@ -26,6 +23,9 @@ from pytorch_nnet.lang.model import NgramModel, Order
 from pytorch_nnet.lang.ngram import estimate
 from pytorch_nnet.lang.prune import select
 from pytorch_nnet.lang.states import NgramStates
+from test_decoding_lattice import cost, every_path, lattices
+from test_decoding_steps import DIM, has_k2, hypotheses, speak, triphone_model  # noqa: F401
+from test_lm_tools import Backoff
 
 VOCABULARY = ["a", "b", "c", "d"]
 WORDS = {1: "a", 2: "b", 3: "c", 4: "d"}
@@ -159,6 +159,7 @@ def decoded(tmp_path, models):
     return folder
 
 
+@pytest.mark.slow
 def test_step_rescores_several_directories_whatever_nj(run, decoded):
     shutil.copytree(decoded, decoded.with_name("more"))
     done = run("steps/lmrescore", "old.arpa", "new.arpa", "data", "data", "exp/decode", "exp/new", "exp/more", "exp/new2")
@@ -230,7 +231,8 @@ def write_grammar(lang, path):
     kaldifst.compile("\n".join([*text, *(f"{state} {cost}" for state, cost in finals.items())]) + "\n").write(str(lang / "G.fst"))
 
 
-def test_a_rescored_decoding_is_that_of_the_other_grammar(run, tmp_path, has_k2):  # noqa: F811
+@pytest.mark.slow
+def test_a_rescored_decoding_is_that_of_the_other_grammar(run, tmp_path, has_k2):
     from pytorch_nnet.decoding.graph import GraphOptions, make_graph
 
     model, means = triphone_model()
@@ -239,7 +241,7 @@ def test_a_rescored_decoding_is_that_of_the_other_grammar(run, tmp_path, has_k2)
     model.save(tmp_path / "exp/tri")
     noisy = ((utt, feats + rng.normal(size=feats.shape, scale=3).astype(np.float32)) for utt, (_, feats) in spoken.items())
     write_ark_scp(tmp_path / "data/feats.ark", tmp_path / "data/feats.scp", noisy)
-    DataDir(tmp_path / "data", {utt: "s" for utt in spoken}, {utt: words for utt, (words, _) in spoken.items()}).write()
+    DataDir(tmp_path / "data", dict.fromkeys(spoken, "s"), {utt: words for utt, (words, _) in spoken.items()}).write()
     vocabulary = sorted({word for word, _ in toy.LEXICON})
     for name, order in (("first", 2), ("second", 4)):
         text = [[choose.choice(vocabulary) for _ in range(choose.randint(1, 4))] for _ in range(20)]
@@ -256,5 +258,5 @@ def test_a_rescored_decoding_is_that_of_the_other_grammar(run, tmp_path, has_k2)
     shutil.copytree(tmp_path / "exp/tri/first", tmp_path / "exp/tri/graph")
     first, second, rescored = (hypotheses(tmp_path / f"exp/tri/decode_{name}", 0.05) for name in ("first", "second", "rescored"))
     assert len(first) == 8 and sum(first[utt][0] != second[utt][0] for utt in first) >= 3, "the models matter"
-    for utt, (words, cost) in second.items():
-        assert rescored[utt][0] == words and rescored[utt][1] == pytest.approx(cost, abs=0.01)
+    for utt, (words, total) in second.items():
+        assert rescored[utt][0] == words and rescored[utt][1] == pytest.approx(total, abs=0.01)

@@ -11,8 +11,8 @@ import soundfile
 
 from pytorch_nnet.corpus.mini import conversation, espeak
 from pytorch_nnet.corpus.mini.channel import RATE, SOUNDS, Line
-from pytorch_nnet.corpus.mini.espeak import SpokenPhone, SpokenWord, open_synthesizer
 from pytorch_nnet.corpus.mini.conversation import Conversation, Segment, TimedWord, split_group
+from pytorch_nnet.corpus.mini.espeak import SpokenPhone, SpokenWord, open_synthesizer
 from pytorch_nnet.corpus.mini.grammar import Grammar, join_articles
 from pytorch_nnet.corpus.mini.pronounce import PHONES, arpabet, pronunciations
 from pytorch_nnet.corpus.mini.speakers import draw_speaker
@@ -117,6 +117,7 @@ def test_private_files_are_removed(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_line_has_the_noise_it_promises():
     rng = np.random.default_rng(1)
     clean = np.zeros(8 * RATE, np.float32)
@@ -212,6 +213,7 @@ def test_a_segment_without_words_is_not_scored(tmp_path):
     assert pem[1:] == ["sw_4390 A unknown_speaker 1.00 1.50", "sw_4390 A unknown_speaker 2.00 3.00"]
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_other_seed_other_words(corpus, tmp_path):
     def files(folder: Path) -> list[str]:
         return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())

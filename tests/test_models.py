@@ -10,12 +10,12 @@ from torch.nn.functional import cross_entropy
 from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.options import record
-from pytorch_nnet.models import load_model
-from pytorch_nnet.models import products
+from pytorch_nnet.models import load_model, products
+from pytorch_nnet.models.architecture import Architecture, display_name
 from pytorch_nnet.models.blstm import BidirectionalLayer, Blstm, Recurrence
 from pytorch_nnet.models.ensemble import make_ensemble
 from pytorch_nnet.models.model_dir import save_model
-from pytorch_nnet.models.registry import Architecture, build_network, count_parameters, display_name
+from pytorch_nnet.models.registry import build_network, count_parameters
 
 TINY = {"dnn": dict(hidden=[8, 8], splice=2), "vision": dict(channels=[3, 4, 5], hidden=[8, 8]),
         "sainath": dict(channels=[3, 4], hidden=[8]), "blstm": dict(hidden=[6, 6])}

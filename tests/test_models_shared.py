@@ -12,8 +12,9 @@ from torch.nn.functional import pad
 from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
 from pytorch_nnet.io.options import build, load_config
 from pytorch_nnet.models import shared
+from pytorch_nnet.models.architecture import Architecture
 from pytorch_nnet.models.model_dir import BATCH, SHAPE_KEYS, window_logits
-from pytorch_nnet.models.registry import Architecture, build_network
+from pytorch_nnet.models.registry import build_network
 
 MINI = Path(__file__).resolve().parents[1] / "egs/switchboard/conf/mini"
 TINY = {"vision": dict(channels=[3, 4, 5], hidden=[8, 8]), "sainath": dict(channels=[3, 4], hidden=[8])}
@@ -58,6 +59,7 @@ def difference(module, frames, batch=BATCH):
     return float((found - expected).abs().max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("arch", TINY)
 def test_every_short_length_and_the_ends_of_pieces(arch, dtype):
@@ -66,6 +68,7 @@ def test_every_short_length_and_the_ends_of_pieces(arch, dtype):
         assert difference(module, frames) < TOLERANCE[dtype], frames
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("config", ["cnn.yaml", "sainath.yaml"])
 def test_networks_of_the_mini_recipe(config, dtype):
@@ -74,6 +77,7 @@ def test_networks_of_the_mini_recipe(config, dtype):
         assert difference(module, frames) < TOLERANCE[dtype], frames
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(arch=st.sampled_from(sorted(TINY)), frames=st.integers(1, 3000), batch=st.integers(1, 700), seed=st.integers(0, 99))
 def test_any_length_and_any_batch(arch, frames, batch, seed):

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_confidence import penalties, scales
-from test_decoding_lattice import cost, every_path, lattices
-from test_stm_steps import SAID, decoded  # noqa: F401
 
 from pytorch_nnet.decoding.lattice import Lattice
 from pytorch_nnet.decoding.nbest import nbest
 from pytorch_nnet.decoding.oracle import oracle, with_tokens
 from pytorch_nnet.scoring.tune import read_sweep
 from pytorch_nnet.scoring.wer import Counts, read_wer
+from test_confidence import penalties, scales
+from test_decoding_lattice import cost, every_path, lattices
+from test_stm_steps import SAID, decoded  # noqa: F401
 
 
 def best_of_each(lattice, lmwt, wip):
@@ -74,7 +74,8 @@ def test_oracle_equals_enumeration_of_all_paths(lattice, tokens, reference):
     assert tuple(words) in texts and distance(reference, words) == errors
 
 
-def test_nbest_step(run, decoded):  # noqa: F811
+@pytest.mark.slow
+def test_nbest_step(run, decoded):
     done = run("steps/nbest", "--lmwt", 4, "data/eval2000", decoded, "nbest.txt")
     assert done.returncode == 0 and "6 word sequences of 3 utterances" in done.stderr and "1 utterances have none" in done.stderr
     lines = (decoded.parents[2] / "nbest.txt").read_text().splitlines()
@@ -90,7 +91,7 @@ def test_nbest_step(run, decoded):  # noqa: F811
     assert done.returncode == 1 and "bad value" in done.stderr
 
 
-def test_oracle_step(run, decoded):  # noqa: F811
+def test_oracle_step(run, decoded):
     data = decoded.parents[2] / "data/eval2000"
     (data / "acronyms.map").write_text("can't\ti b\n")
     (data / "text").write_text("".join(f"{utt} uh yes i b\n" for utt in sorted(SAID)) + "sw_4390-B_000050-000150 no no\n")

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from pytorch_nnet.frames.store import DIM, FrameStore, write_frame_store
 from pytorch_nnet.io.errors import RecipeError
+from pytorch_nnet.models.architecture import Architecture
 from pytorch_nnet.models.model_dir import load_model, save_model
 from pytorch_nnet.models.operations import multiplications
-from pytorch_nnet.models.registry import Architecture, build_network
+from pytorch_nnet.models.registry import build_network
 from pytorch_nnet.scoring.paper_claims import judge
 from pytorch_nnet.scoring.paper_mass import classes_for, mass_by_rank
 from pytorch_nnet.scoring.paper_overlap import compare_errors, overlap
@@ -231,6 +232,7 @@ def test_gaps_are_told_by_reason():
     assert told([Gap("a", "fer", "x"), Gap("a", "wer", "x"), Gap("b", "wer", "x")]) == ["x: a, WER of b"]
 
 
+@pytest.mark.slow
 def test_report_and_figures(full, tmp_path):
     out = tmp_path / "paper"
     write_report(out, Sources(full, tmp_path, "dev", "test"), results(full))
@@ -305,6 +307,7 @@ def made(commands, step):
             for word in line.split(" -- ")[0].split() if word.startswith("exp/")}
 
 
+@pytest.mark.slow
 def test_the_plan_makes_what_the_tables_read(recipe):
     done, commands = run_paper(recipe, "--lambdas", "0.25 .50 1", "--top-cs", "1 30 90", "--gammas", "0 0.25 0.5 1")
     assert done.returncode == 0, done.stderr
@@ -327,6 +330,7 @@ def test_the_plan_makes_what_the_tables_read(recipe):
     assert [line[0] for line in commands] == sorted(line[0] for line in commands)
 
 
+@pytest.mark.slow
 def test_one_seed_needs_no_other(recipe):
     done, commands = run_paper(recipe, "--seeds", "1", "--lambdas", "1", "--top-cs", "1", "--gammas", "0 1", "--stop-stage", "4")
     assert done.returncode == 0, done.stderr
@@ -357,6 +361,7 @@ def test_grid_with_every_seed(recipe):
     assert done.returncode == 0 and made(commands, "train_nnet") == {"student_l1_c3", "seed2/student_l1_c3"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments, told_of", [
     (["--seeds", "2 3"], "found:    2"), (["--lambdas", "0 1"], "baseline"), (["--gammas", "1.5"], "--gammas takes numbers from 0 to 1"),
     (["--top-cs", "many"], "--top-cs takes"), (["--test-set", "rt03"], "rt03"), (["--preset", "huge"], "huge"), (["--lambda", "1"], "lambda")])

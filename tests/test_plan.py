@@ -5,13 +5,13 @@ import subprocess
 import sys
 
 import pytest
-from test_once import STEPS, calls, stage_2
 
 from conftest import ROOT
+from test_once import STEPS, calls, stage_2
 
 sys.path.insert(0, str(ROOT / "utils"))
-from estimate import Cost, Estimator, network_size, read_config, read_rates  # noqa: E402
-from plan import Planned, stage_hours  # noqa: E402
+from estimate import Cost, Estimator, network_size, read_config, read_rates
+from plan import Planned, stage_hours
 
 PARTS = ("run.sh", "path.sh", "cmd.sh", "conf", "local", "steps", "utils")
 
@@ -44,6 +44,7 @@ def states(run, tmp_path, versions, force=()):
     return "".join(word[0] for word in found) or "d" * len(STEPS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [0, 3, 5])
 def test_says_what_a_run_then_does(run, tmp_path, changed):
     stage_2(run, tmp_path, {})
@@ -131,7 +132,8 @@ def test_speeds_make_the_networks_hours_longer_not_the_gmms(run, recipe, tmp_pat
 def test_sizes_are_those_of_the_networks(preset, classes, name):
     import torch
 
-    from pytorch_nnet.models.registry import Architecture, build_network, count_parameters
+    from pytorch_nnet.models.architecture import Architecture
+    from pytorch_nnet.models.registry import build_network, count_parameters
     config = read_config(ROOT / f"egs/switchboard/conf/{preset}/{name}.yaml")
     with torch.device("meta"):
         network = build_network(Architecture(**{key: config[key] for key in ("arch", "channels", "hidden", "splice") if key in config}), classes)

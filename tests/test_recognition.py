@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_training import CLASSES, make_store, tiny_options
 
 from pytorch_nnet.decoding.search import SearchOptions
 from pytorch_nnet.features.fbank import FbankConfig
@@ -20,6 +19,7 @@ from pytorch_nnet.recognition.pauses import LONGEST, SHORTEST, cut_at_pauses, la
 from pytorch_nnet.recognition.recognizer import resample
 from pytorch_nnet.recognition.transcript import Transcript, Word, to_ctm, to_json, to_srt, to_text
 from pytorch_nnet.training.trainer import Trainer
+from test_training import CLASSES, make_store, tiny_options
 
 EXTRACTOR = {"feature_type": "root-fbank", **FbankConfig().to_dict()}
 

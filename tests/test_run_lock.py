@@ -79,6 +79,7 @@ def at_work(folder):
     return run_id(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("stage", [1, 2])
 def test_a_signal_to_the_shell_ends_all_and_the_run_goes_on_later(folder, number, code, stage):
@@ -106,6 +107,7 @@ def test_a_second_run_stops_and_a_plan_does_not(folder):
     process.wait(timeout=30)
 
 
+@pytest.mark.slow
 def test_a_run_killed_alone_is_taken_over_with_what_it_left(folder):
     process = start(folder, "--stage", "2")  # its subshells would go on, and start further commands
     run = at_work(folder)
@@ -125,6 +127,7 @@ def test_a_run_killed_alone_is_taken_over_with_what_it_left(folder):
     assert kept == sorted(["elsewhere", host()]) and "elsewhere" in output and not list((folder / "tmp").iterdir())
 
 
+@pytest.mark.slow
 def test_a_number_used_again_is_stale_and_another_machine_is_not(folder):
     start(folder, busy="true").wait(timeout=30)
     lock = {"id": "x-1", "host": socket.gethostname(), "pid": os.getpid(), "start": start_of(os.getpid()) + 1, "command": "./run.sh",
@@ -207,6 +210,7 @@ def test_a_step_that_is_asked_to_end_takes_its_jobs_along(tmp_path, number, code
     assert process.wait(timeout=30) == code and len(tree) >= 3 and not any(start_of(pid) for pid in tree)
 
 
+@pytest.mark.slow
 def test_a_tree_that_is_asked_to_end_does(run, tmp_path):
     for launcher, stubborn in ((["utils/run.py", "log"], ":"), (["utils/once.py", "--out", "exp", "--"], "trap '' TERM")):
         process = subprocess.Popen([str(ROOT / launcher[0]), *launcher[1:], "bash", "-c", f"({stubborn}; touch up; sleep 60) | cat"],

@@ -231,6 +231,7 @@ def test_score_step(run, tmp_path):
     assert "[ 4 / 7," in (tmp_path / "decode/wer_7_0.0").read_text()  # without rules <unk> is a word
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs, failed, message, utt", [
     ([PATHS], (), "neither decoded nor listed", "u3"),
     ([{**PATHS, "u3": PATHS["u2"], "u4": PATHS["u2"]}], (), "without a reference", "u4"),
@@ -295,6 +296,7 @@ def exp(tmp_path):
     return exp
 
 
+@pytest.mark.slow
 def test_tables_of_a_fixture(run, exp, tmp_path):
     done = run("steps/make_tables", "--timing", "exp/timing", "exp", "exp/results", "cnn", "lstm1=Small LSTM",
                "student_l0.75_c90", "ens")
@@ -338,6 +340,7 @@ def test_parameters_of_a_gmm(tmp_path, monkeypatch):
     assert count_parameters(tmp_path, []) == 7900
 
 
+@pytest.mark.slow
 def test_tables_refuse(run, exp):
     assert "no such system" in run("steps/make_tables", "exp", "exp/results", "cnn", "missing").stderr
     assert "baseline" in run("steps/make_tables", "exp", "exp/results", "lstm1").stderr

@@ -72,8 +72,6 @@ def data_of(folder, names):
 
 def test_hostile_ids_go_through_the_recipe_unchanged(tmp_path, monkeypatch):
     """Data directory, features, frame store, posteriors, alignment, lattices, CTM and TextGrid, each read again."""
-    from toy_hmm import make_lang
-
     from pytorch_nnet.decoding.lattice import Lattice, LatticeReader, LatticeWriter
     from pytorch_nnet.hmm.ctm import write_ctm
     from pytorch_nnet.hmm.graphs import read_graphs, write_graphs
@@ -83,6 +81,7 @@ def test_hostile_ids_go_through_the_recipe_unchanged(tmp_path, monkeypatch):
     from pytorch_nnet.io.kaldi_posterior import Posterior, posterior_to_bytes, read_posteriors
     from pytorch_nnet.io.kaldi_tree import monophone_tree
     from pytorch_nnet.lang.lang_dir import LangDir
+    from toy_hmm import make_lang
 
     monkeypatch.chdir(tmp_path)
     data, feats = data_of(tmp_path, HOSTILE)

@@ -12,8 +12,7 @@ import pytest
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.scoring.alignments import Utterance, write_alignments
 from pytorch_nnet.scoring.network import Network, Token, align
-from pytorch_nnet.scoring.significance import (Errors, MatchedPairs, difference_interval, interval, matched_pairs, pieces,
-                                               replicates)
+from pytorch_nnet.scoring.significance import Errors, MatchedPairs, difference_interval, interval, matched_pairs, pieces, replicates
 
 # What sc_stats (SCTK 2.4.10, -t mapsswe -v) gives for `systems()`: pieces, mean, z of 0-1, 0-2, 1-2.
 SC_STATS = [(278, -0.237, -3.490), (330, -0.633, -9.766), (340, -0.421, -6.816)]

@@ -8,14 +8,14 @@ import soundfile
 from pytorch_nnet.corpus.audio import read_audio
 from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.corpus.maintain import fix_data_dir
-from pytorch_nnet.corpus.validate import validate_data_dir
 from pytorch_nnet.corpus.manifests import from_lhotse, to_lhotse
 from pytorch_nnet.corpus.placement import place_utterances
 from pytorch_nnet.corpus.speed import change_speed, perturb_data_dir_speed, samples_after
+from pytorch_nnet.corpus.validate import validate_data_dir
 from pytorch_nnet.features.compute import MakeFbankOptions, make_features
 from pytorch_nnet.io.archives import read_matrix
 from pytorch_nnet.io.errors import RecipeError
-from speech import noise, telephone
+from speech import telephone
 from test_manifests import tables
 
 
@@ -47,6 +47,7 @@ def test_a_perturbed_directory_has_kaldis_ids_and_whole_speakers(tmp_path, run):
         assert found.text[utt] == found.text[f"sp0.9-{utt}"] == found.text[f"sp1.1-{utt}"] == words
 
 
+@pytest.mark.slow
 def test_features_are_those_of_the_changed_audio(tmp_path):
     """A perturbed directory against one of files that were resampled beforehand."""
     data = telephone(tmp_path, conversations=1)

@@ -60,7 +60,7 @@ def decoded(tmp_path):
     data.mkdir(parents=True)
     decode.mkdir(parents=True)
     sides = {utt: utt[:9] for utt in SEGMENTS}
-    tables = {"utt2spk": sides, "text": {utt: "yes" for utt in SEGMENTS},
+    tables = {"utt2spk": sides, "text": dict.fromkeys(SEGMENTS, "yes"),
               "segments": {utt: f"{utt[:9]} {begin} {end}" for utt, (begin, end) in SEGMENTS.items()},
               "reco2file_and_channel": {side: f"{side[:7]} {side[8]}" for side in sorted(set(sides.values()))}}
     for name, table in tables.items():
@@ -110,6 +110,7 @@ def score_here(decoded, scorer, **options):
                      rules_file=ROOT / "egs/switchboard/conf/scoring_rules.txt", **options)
 
 
+@pytest.mark.slow
 def test_acronyms_are_scored_letter_by_letter(run, decoded):
     # The lexicon's word can't stands in for i._b._m.: what it is does not matter, only that the map has it.
     data = decoded.parents[2] / "data/eval2000"
@@ -128,6 +129,7 @@ def test_acronyms_are_scored_letter_by_letter(run, decoded):
     assert done.returncode == 1 and "bad line of acronyms" in done.stderr and "acronyms.map:1" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_hubscr() is None, reason="hubscr is not installed")
 def test_hubscr_gives_the_same_figures(decoded):
     results = [score_here(decoded, scorer) for scorer in ("builtin", "hubscr")]
@@ -200,6 +202,7 @@ def test_parts_of_a_set():
         "all": (5, 5, 5, 1), "swbd": (2, 2, 2, 1), "callhm": (1, 1, 1, 0), "fsh": (1, 1, 1, 0)}
 
 
+@pytest.mark.slow
 def test_tables_and_comparison_of_scored_systems(run, decoded, tmp_path):
     """Two systems, tuned on a dev set that is the test set here."""
     exp = decoded.parents[1]

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ldc import PEM, STM, audio, compress, fake_sph2pipe, lines, prepared, refused, release, transcript  # noqa: F401
 from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.corpus.hub5 import Scored, padded_times, reference_words
 from pytorch_nnet.corpus.mini.writer import Size, write_corpus
 from pytorch_nnet.corpus.ms98 import read_dictionary
 from pytorch_nnet.corpus.switchboard import spans
 from pytorch_nnet.io.errors import RecipeError
-from ldc import PEM, STM, audio, compress, fake_sph2pipe, lines, prepared, refused, release, transcript  # noqa: F401
 
 
 def test_data_directories(release):
@@ -232,6 +232,7 @@ def test_padding_stops_half_way_to_the_neighbour():
     assert np.allclose(padded_times(segments), [(0.9, 2.05), (0.0, 9.1), (2.05, 3.0), (2.9, 4.1)])
 
 
+@pytest.mark.slow
 def test_mini_corpus_goes_the_same_way(tmp_path, run):
     corpus = tmp_path / "corpus"
     write_corpus(corpus, Size(train=2, test=1, seconds=10), seed=1)

@@ -10,18 +10,18 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ldc import compress, fake_sph2pipe, prepared, release  # noqa: F401
 from pytorch_nnet.corpus.audio import inspect_audio, read_audio
 from pytorch_nnet.corpus.datadir import DataDir, Segment
 from pytorch_nnet.corpus.maintain import split_data_dir
-from pytorch_nnet.corpus.validate import validate_data_dir
 from pytorch_nnet.corpus.manifests import from_lhotse, to_lhotse
-from pytorch_nnet.corpus.sets import FIGURES, MAX_SAME_TEXT, compare, kaldi_sets, measure, without_repeats
 from pytorch_nnet.corpus.placement import place_utterances
+from pytorch_nnet.corpus.sets import FIGURES, MAX_SAME_TEXT, compare, kaldi_sets, measure, without_repeats
+from pytorch_nnet.corpus.validate import validate_data_dir
 from pytorch_nnet.features.cmvn import compute_cmvn_stats
 from pytorch_nnet.features.reader import FeatureReader
 from pytorch_nnet.io.archives import write_ark_scp
 from pytorch_nnet.io.errors import RecipeError
-from ldc import compress, fake_sph2pipe, prepared, release  # noqa: F401
 from speech import noise
 
 SETS = ("train", "dev", "train_dev", "train_nodev", "train_nodup", "eval2000")
@@ -147,7 +147,7 @@ def test_the_two_sides_are_two_speakers(release):
         parts = [DataDir.load(part) for part in sorted(split_data_dir(folder, jobs).iterdir())]
         speakers = [speaker for part in parts for speaker in part.spk2utt]
         assert sorted(speakers) == sorted(reader.data.spk2utt) and len(speakers) == 4
-        assert sum((part.utts for part in parts), []) == reader.data.utts
+        assert [utt for part in parts for utt in part.utts] == reader.data.utts
 
 
 def test_compressed_sphere_is_read_through_sph2pipe(release, monkeypatch, tmp_path):

@@ -221,6 +221,7 @@ def test_rollback_restores_the_best_weights_and_momentum(tmp_path, stores):
         assert all(torch.equal(group[name], now[name]) for name in group)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch, shape", [
     ("dnn", dict(hidden=[32], splice=1)), ("vision", dict(channels=[8, 8, 8], hidden=[32])),
     ("sainath", dict(channels=[8, 8], hidden=[32])), ("blstm", dict(hidden=[16]))])
@@ -247,6 +248,7 @@ def test_evaluation_and_validation_by_utterance_equal_those_by_window(tmp_path, 
     assert result["fer"] == pytest.approx(fer) and result["cross_entropy"] == pytest.approx(loss, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path, stores):
     """torchrun's two CPU processes (gloo), each with half of every batch, against one process."""
     options = ["--arch", "vision", "--channels", "2,2,2", "--hidden", "8", "--batch", "16", "--epoch-batches", "5", "--max-norm", "1",
@@ -278,6 +280,7 @@ def test_a_batch_is_shared_out_evenly():
     assert [list(range(7))[Processes(rank, 3).turns] for rank in range(3)] == [[0, 3, 6], [1, 4], [2, 5]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch, shape", [("dnn", dict(hidden=[8], splice=1)), ("vision", dict(channels=[4, 4, 4], hidden=[8])),
                                          ("sainath", dict(channels=[4, 4], hidden=[8])), ("blstm", dict(hidden=[8, 8]))])
 def test_bfloat16_trains_every_network_like_float32(tmp_path, stores, arch, shape):
@@ -319,6 +322,7 @@ def test_inputs_must_belong_together(tmp_path, stores):
             tiny_options(**options).check()
 
 
+@pytest.mark.slow
 def test_teacher_dump_student(tmp_path, stores, run, monkeypatch):
     """The commands as run.sh calls them: in this process, but for the one that must fail without a traceback."""
     monkeypatch.chdir(tmp_path)
@@ -353,6 +357,7 @@ def test_teacher_dump_student(tmp_path, stores, run, monkeypatch):
                 tmp_path / "x")
 
 
+@pytest.mark.slow
 def test_student_learns_from_the_teacher_alone(tmp_path, stores):
     """With lambda 1 the hard labels do not matter: a student of false labels still learns the teacher's classes."""
     shape = dict(arch="dnn", hidden=[32], splice=1, batch=32, epoch_batches=60, max_epochs=2, rate=0.05, patience=9)

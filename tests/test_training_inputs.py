@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_training import dump_here, make_store, tiny_options
 
 from pytorch_nnet.frames.store import FrameStore
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.training.trainer import Trainer
+from test_training import dump_here, make_store, tiny_options
 
 SHAPES = {"dnn": dict(hidden=[8], splice=1), "vision": dict(channels=[2, 2, 2], hidden=[8]), "sainath": dict(channels=[2, 2], hidden=[8]),
           "blstm": dict(hidden=[4])}
@@ -79,6 +79,7 @@ def test_a_store_with_fewer_labels_than_frames_is_not_opened(stores):
     assert "480 bytes" in str(error.value) and "478" in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("student", SHAPES)
 @pytest.mark.parametrize("teacher", SHAPES)
 def test_any_network_teaches_any_other(tmp_path, stores, teacher, student):

@@ -49,7 +49,8 @@ def make_data(folder: Path, *, speakers: int = 4, utts: int = 8, seed: int = 1, 
                 index, begin = PHONES.index(phone), len(rows)
                 for state in range(STATES):
                     lean = shift[before] if state == 0 and before else 0.0
-                    rows += [means[index, state] + lean + offset + rng.normal(0, spread, DIM) for _ in range(rng.integers(*((6, 14) if phone == "SIL" else (2, 6))))]
+                    length = rng.integers(*((6, 14) if phone == "SIL" else (2, 6)))
+                    rows += [means[index, state] + lean + offset + rng.normal(0, spread, DIM) for _ in range(length)]
                 spans.append((phone, begin, len(rows) - begin))
                 before = index
             truth[utt], feats[utt] = spans, np.array(rows, np.float32)

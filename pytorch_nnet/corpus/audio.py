@@ -61,6 +61,7 @@ def read_audio(source: str, *, id: str | None = None, allow_pipes: bool = False)
     """Reads all channels: (channels, samples) float32 in [-1, 1], and the sampling rate."""
     refuse_pipe(source, id=id, allow=allow_pipes)
     try:
+        file: io.BytesIO | str
         if is_command(source):
             file = io.BytesIO(_run(source, id))
         else:
@@ -73,7 +74,7 @@ def read_audio(source: str, *, id: str | None = None, allow_pipes: bool = False)
 
 def _run(source: str, id: str | None) -> bytes:
     """Runs a wav.scp command (the caller has allowed it) and returns what it wrote."""
-    done = subprocess.run(source.rstrip()[:-1], shell=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(source.rstrip()[:-1], shell=True, capture_output=True, check=False)  # noqa: S602
     if done.returncode or not done.stdout:
         message = (done.stderr.decode(errors="replace").strip() or "no message").splitlines()[-1]
         raise RecipeError("a wav.scp command failed", id=id, expected="audio on its standard output",

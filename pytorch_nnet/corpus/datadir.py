@@ -17,7 +17,6 @@ from ..io.errors import RecipeError, reading, require_file
 from ..io.ids import check_id
 from ..io.publish import publish
 
-
 INDEXES = ("feats.scp", "cmvn.scp")  # of archives: no command has a place there
 MAX_SECONDS = 1e7  # of a recording: what lies beyond has no milliseconds in double precision's text
 

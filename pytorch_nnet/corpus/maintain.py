@@ -80,9 +80,9 @@ def fix_data_dir(path) -> dict[str, str]:
     dropped = {utt: "empty in utt2spk" for utt, speaker in utt2spk.items() if not speaker}
     for name in BY_UTTERANCE:
         if name in tables:
-            dropped |= {utt: f"not in {name}" for utt in utt2spk.keys() - tables[name].keys()}
+            dropped |= dict.fromkeys(utt2spk.keys() - tables[name].keys(), f"not in {name}")
             dropped |= {utt: f"empty in {name}" for utt, value in tables[name].items() if not value}
-            dropped |= {utt: "not in utt2spk" for utt in tables[name].keys() - utt2spk.keys()}
+            dropped |= dict.fromkeys(tables[name].keys() - utt2spk.keys(), "not in utt2spk")
             dropped |= {utt: f"bad value in {name}: {value[:40]}" for utt, value in tables[name].items() if value and not usable(name, value)}
     recording = {utt: value.split()[0] for utt, value in tables["segments"].items() if value} if "segments" in tables \
         else {utt: utt for utt in utt2spk}
@@ -98,9 +98,9 @@ def fix_data_dir(path) -> dict[str, str]:
         raise RecipeError("no utterance is in all tables", file=path, id=reason[0], expected="at least one",
                           found=reason[1])
 
-    keep = {**dict.fromkeys(("utt2spk", *BY_UTTERANCE), set(utts)),
-            **dict.fromkeys(BY_RECORDING, {recording[utt] for utt in utts}),
-            **dict.fromkeys(BY_SPEAKER, {utt2spk[utt] for utt in utts})}
+    keep = {**dict.fromkeys(("utt2spk", *BY_UTTERANCE), frozenset(utts)),
+            **dict.fromkeys(BY_RECORDING, frozenset(recording[utt] for utt in utts)),
+            **dict.fromkeys(BY_SPEAKER, frozenset(utt2spk[utt] for utt in utts))}
     fixed = {name: {key: value for key, value in table.items() if key in keep[name]} for name, table in tables.items()}
     fixed["spk2utt"] = {s: " ".join(u) for s, u in DataDir(path, fixed["utt2spk"]).spk2utt.items()}
     for name, table in fixed.items():

@@ -46,8 +46,10 @@ def check_extra(path: Path, ids: Iterable[str], next: str) -> None:
     table = read_scp(path, allow_pipes=path.suffix != ".scp")
     if table.keys() != known:
         missing, surplus = sorted(known - table.keys()), sorted(table.keys() - known)
-        raise RecipeError(f"utt2spk and {path.name} disagree", file=path, id=(missing or surplus)[0], expected=f"the {len(known)} {extra.keyed}s of the directory",
+        raise RecipeError(f"utt2spk and {path.name} disagree", file=path, id=(missing or surplus)[0],
+                          expected=f"the {len(known)} {extra.keyed}s of the directory",
                           found=f"{len(missing)} missing, {len(surplus)} unknown", next=next)
     for id, value in table.items():
         if not extra.good(value):
-            raise RecipeError(f"bad value in {path.name}", file=path, id=id, expected=extra.expected, found=value[:80], next=f"correct it; or {next} drops it")
+            raise RecipeError(f"bad value in {path.name}", file=path, id=id, expected=extra.expected, found=value[:80],
+                              next=f"correct it; or {next} drops it")

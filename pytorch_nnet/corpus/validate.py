@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Iterable
+
 from ..io.archives import read_scp, refuse_pipe
 from ..io.errors import RecipeError, reading
 from .datadir import DataDir
@@ -33,7 +35,8 @@ def validate_data_dir(path, *, text: bool = True, feats: bool = True, wav: bool 
     for utt, count in data.num_frames.items():
         if not count:
             raise RecipeError("utterance without frames", file=data.path / "utt2num_frames", id=utt, expected="at least 1", found=0, next=mend)
-    ids = {"utterance": data.utt2spk, "speaker": data.spk2utt, "recording": data.wav or {s.recording for s in data.segments.values()} or data.utt2spk}
+    ids: dict[str, Iterable[str]] = {"utterance": data.utt2spk, "speaker": data.spk2utt,
+                                    "recording": data.wav or {s.recording for s in data.segments.values()} or data.utt2spk}
     for name, extra in EXTRAS.items():
         if (data.path / name).exists():
             check_extra(data.path / name, ids[extra.keyed], mend)

@@ -59,17 +59,17 @@ class GraphBuilder:
         width, position = self.tree.context_width, self.tree.central_position
         source = digest(lexicon, grammar, self.disambig)
         kept_clg = Kept(self.keep, f"CLG_{width}_{position}", source)
-        if (found := kept_clg.load()) is None:
-            kept_lg = Kept(self.keep, "LG", source)
-            if (found := kept_lg.load()) is None:
-                found = self.lg(lexicon, grammar), self.sizes
-                kept_lg.save(*found)
-            lg, self.sizes = found
-            found = *self.in_context(lg, width, position), self.sizes
-            kept_clg.save(found[0], found[2], contexts=found[1])
-            return found[:2]
-        clg, self.sizes = found
-        return clg, kept_clg.contexts()
+        if (found := kept_clg.load()) is not None:
+            clg, self.sizes = found
+            return clg, kept_clg.contexts()
+        kept_lg = Kept(self.keep, "LG", source)
+        if (found := kept_lg.load()) is None:
+            found = self.lg(lexicon, grammar), self.sizes
+            kept_lg.save(*found)
+        lg, self.sizes = found
+        clg, contexts = self.in_context(lg, width, position)
+        kept_clg.save(clg, self.sizes, contexts=contexts)
+        return clg, contexts
 
     def lg(self, lexicon, grammar) -> FstArrays:
         import kaldifst
@@ -176,6 +176,7 @@ class Kept:
         return fst, [(name, int(states), int(arcs)) for name, states, arcs in rows]
 
     def contexts(self) -> list[list[int]]:
+        assert self.path is not None, "load() has read the transducer"
         return [[int(word) for word in line.split()] for line in (self.path / "contexts.txt").read_text().split("\n")[:-1]]
 
     def save(self, fst: FstArrays, sizes: list[Size], contexts: list[list[int]] | None = None) -> None:

@@ -95,5 +95,5 @@ def expand(lattice: Lattice, step: Step, end_word: int | None = None, beam: Beam
             arcs.append(number)
             steps.append(taken)
             endings.append(ending)
-    found = (np.array(column, np.int32) for column in (sources, targets, arcs, steps, endings))
-    return Expanded(*found, lattice.states["frame"][states])
+    src, dst, arc, of_word, of_end = (np.array(column, np.int32) for column in (sources, targets, arcs, steps, endings))
+    return Expanded(src, dst, arc, of_word, of_end, lattice.states["frame"][states])

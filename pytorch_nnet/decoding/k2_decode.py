@@ -30,8 +30,9 @@ class K2Decoder:
 
     def __init__(self, graph: K2Graph, options: SearchOptions):
         try:
-            import k2
             import torch
+
+            import k2
         except ImportError as error:
             raise RecipeError(
                 "this Python has no k2",

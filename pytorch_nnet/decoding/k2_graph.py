@@ -17,6 +17,7 @@ Arcs into the final state may bear words too. State 0 is the start, the largest 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -264,7 +265,8 @@ class K2Graph:
 
     def save(self, path) -> None:
         with publish(path, "wb") as file:
-            np.savez(file, **{name: np.asarray(getattr(self, name), dtype=np.int32) for name in MEMBERS})
+            members: dict[str, Any] = {name: np.asarray(getattr(self, name), dtype=np.int32) for name in MEMBERS}
+            np.savez(file, **members)
 
     @classmethod
     def load(cls, path) -> "K2Graph":

@@ -21,7 +21,6 @@ import contextlib
 import io
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Iterator, Sequence
 
 import numpy as np
@@ -96,7 +95,7 @@ class Lattice:
           RecipeError: one of these does not hold, or a score is not finite.
         """
         arcs = np.empty(len(src), ARC)
-        for name, column in zip(ARC.names, (src, dst, word, am, graph)):
+        for name, column in zip(ARC.names or (), (src, dst, word, am, graph)):
             arcs[name] = column
         end = len(frame) - 1
         if not len(arcs) or not (np.isfinite(arcs["am"]).all() and np.isfinite(arcs["graph"]).all()):
@@ -136,13 +135,13 @@ def compacted(arcs: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def sort_by_level(arcs: np.ndarray, frame: np.ndarray) -> Lattice:
     """Numbers states by (longest distance from the start, old number) and sorts arcs by (dst, src, word)."""
     by_src = arcs[np.argsort(arcs["src"], kind="stable")]
-    level = [0] * len(frame)
+    levels = [0] * len(frame)
     # Arcs lead to higher numbers, so a state's level is known before its own arcs are reached. Python's lists beat one NumPy
     # call a level.
     for src, dst in zip(by_src["src"].tolist(), by_src["dst"].tolist()):
-        if level[src] >= level[dst]:
-            level[dst] = level[src] + 1
-    level = np.array(level, np.int32)
+        if levels[src] >= levels[dst]:
+            levels[dst] = levels[src] + 1
+    level = np.array(levels, np.int32)
     order = np.argsort(level, kind="stable")
     number = np.empty(len(frame), np.int32)
     number[order] = np.arange(len(frame))

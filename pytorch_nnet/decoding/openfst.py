@@ -150,7 +150,7 @@ def parse_vector(content: bytes, at: int, header: Header) -> FstArrays:
     first = (np.frombuffer(starts, np.int64) - base) // 4
     place = np.repeat(first - 4 * (np.cumsum(arcs_of) - arcs_of), arcs_of) + 4 * np.arange(len(src))
     arcs = np.empty(len(src), ARC)
-    for field in ARC.names:
+    for field in ARC.names or ():
         arcs[field] = words[place].view(ARC[field])
         place += 1
     return FstArrays(-1, src, arcs, np.array(final, np.float32), header)
@@ -199,7 +199,7 @@ def vector_states(fst: FstArrays, ends: np.ndarray, first: int) -> np.ndarray:
     words[heads] = fst.final[first:first + len(counts)].view(np.int32)
     words[heads + 1], words[heads + 2] = counts & 0xFFFFFFFF, counts >> 32
     place = STATE_WORDS * (fst.src[ends[0]:ends[-1]].astype(np.int64) - first + 1) + ARC_WORDS * np.arange(len(arcs))
-    for field in ARC.names:
+    for field in ARC.names or ():
         words[place] = arcs[field].view(np.int32)
         place += 1
     return words

@@ -12,7 +12,9 @@ from .lattice import Lattice
 
 def with_tokens(lattice: Lattice, tokens: Mapping[int, Sequence[int]]) -> Lattice:
     """The lattice with each word, by word-id, replaced by none, one or several tokens (positive numbers); the scores are zero."""
-    src, dst, token = [], [], []
+    src: list[int] = []
+    dst: list[int] = []
+    token: list[int] = []
     home = list(range(len(lattice.states)))  # of each state, old or new: the old one that it follows
     for start, stop, word in zip(*(lattice.arcs[name].tolist() for name in ("src", "dst", "word"))):
         row = (tokens[word] if word else ()) or (0,)

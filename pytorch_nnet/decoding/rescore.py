@@ -107,12 +107,12 @@ def rescore(old, new, graph_dir, pairs: Sequence[tuple[str, str]], options: Resc
         raise RecipeError("a directory to write is read, or written twice", file=clash or pairs[-1][1],
                           expected="a new directory for each", found=" ".join(out for _, out in pairs))
     log = Path(pairs[0][1]) / "log"
-    for out in map(Path, archives):
-        out.mkdir(parents=True, exist_ok=True)
-        for left in [out / "num_jobs", out / "failed.txt", *out.glob("lat.*.npz")]:
+    for target in map(Path, archives):
+        target.mkdir(parents=True, exist_ok=True)
+        for left in [target / "num_jobs", target / "failed.txt", *target.glob("lat.*.npz")]:
             left.unlink(missing_ok=True)
-        if log.parent != out:
-            link_log(out / "log", log)
+        if log.parent != target:
+            link_log(target / "log", log)
     log.mkdir(exist_ok=True)
     jobs = min(options.nj, sum(archives.values()))
     run_jobs(options.cmd, jobs, log=f"{log}/rescore.JOB.log",

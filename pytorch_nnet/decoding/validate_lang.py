@@ -57,7 +57,8 @@ class Checker:
         for name, table in (("phones.txt", self.phones), ("words.txt", self.words)):
             for symbol, number in (("<eps>", 0), ("#0", table.get("#0", -1))):
                 if table.get(symbol) != number or number < 0:
-                    raise self.error("symbol missing, or under a wrong number", name, id=symbol, expected="0" if symbol == "<eps>" else "any number",
+                    raise self.error("symbol missing, or under a wrong number", name, id=symbol,
+                                     expected="0" if symbol == "<eps>" else "any number",
                                      found=table.get(symbol, "none"))
         for symbol in ("<s>", "</s>"):
             if symbol in self.phones:
@@ -81,7 +82,8 @@ class Checker:
         """The lines of <stem>.txt, whose .int must say the same. tables: what numbers each field; phones.txt, if it is left out."""
         text, ints = list(self.lines(f"{stem}.txt")), list(self.lines(f"{stem}.int"))
         if len(text) != len(ints):
-            raise self.error("text and numbers disagree", f"{stem}.int", expected=f"{len(text)} lines as in {stem}.txt", found=f"{len(ints)} lines")
+            raise self.error("text and numbers disagree", f"{stem}.int", expected=f"{len(text)} lines as in {stem}.txt",
+                             found=f"{len(ints)} lines")
         for number, (words, ids) in enumerate(zip(text, ints), 1):
             known = [(tables[place] if tables and place < len(tables) else self.phones).get(word) for place, word in enumerate(words)]
             if ids != [word if id is None else str(id) for word, id in zip(words, known)]:
@@ -93,7 +95,8 @@ class Checker:
         stem, found = f"phones/{name}", []
         for number, words in enumerate(self.both_forms(stem), 1):
             if len(words) != 1 or words[0] not in self.phones or words[0] in found:
-                raise self.error("bad line of phones", f"{stem}.txt:{number}", id=words[0], expected="one phone of phones.txt, each once", found=" ".join(words))
+                raise self.error("bad line of phones", f"{stem}.txt:{number}", id=words[0], expected="one phone of phones.txt, each once",
+                                 found=" ".join(words))
             found += words
         expected = ":".join(str(self.phones[phone]) for phone in found)
         lines = self.read(f"{stem}.csl").split()
@@ -107,10 +110,12 @@ class Checker:
         for name in ("silence", "nonsilence", "disambig"):
             for phone in members[name]:
                 if owner.setdefault(phone, name) != name:
-                    raise self.error("phone in two classes", f"phones/{name}.txt", id=phone, expected="one of silence, nonsilence, disambig",
+                    raise self.error("phone in two classes", f"phones/{name}.txt", id=phone,
+                                     expected="one of silence, nonsilence, disambig",
                                      found=f"{owner[phone]} and {name}")
         if missing := sorted(self.phones.keys() - owner.keys() - {"<eps>"}):
-            raise self.error("phone in no class", "phones.txt", id=missing[0], expected="one of silence, nonsilence, disambig", found=f"{len(missing)} such phones")
+            raise self.error("phone in no class", "phones.txt", id=missing[0], expected="one of silence, nonsilence, disambig",
+                             found=f"{len(missing)} such phones")
         for name in ("silence", "nonsilence"):
             if not members[name]:
                 raise self.error("no phones", f"phones/{name}.txt", expected="at least one", found="none")
@@ -118,16 +123,19 @@ class Checker:
                 raise self.error("bad name of a phone", f"phones/{name}.txt", id=wrong, expected="no #, not <eps>", found=wrong)
         optional = members["optional_silence"]
         if len(optional) != 1 or optional[0] not in members["silence"]:
-            raise self.error("optional silence is not one silence phone", "phones/optional_silence.txt", expected="one of " + " ".join(members["silence"]),
+            raise self.error("optional silence is not one silence phone", "phones/optional_silence.txt",
+                             expected="one of " + " ".join(members["silence"]),
                              found=" ".join(optional) or "none")
         if wrong := next((phone for phone in members["context_indep"] if owner[phone] == "disambig"), None):
             raise self.error("bad name of a phone", "phones/context_indep.txt", id=wrong, expected="phones with HMMs", found=wrong)
         numbers = [f"#{number}" for number in range(len(members["disambig"]))]
         if sorted(members["disambig"]) != sorted(numbers):
-            raise self.error("disambiguation symbols with gaps", "phones/disambig.txt", expected=f"#0 to {numbers[-1] if numbers else '#1'}",
+            raise self.error("disambiguation symbols with gaps", "phones/disambig.txt",
+                             expected=f"#0 to {numbers[-1] if numbers else '#1'}",
                              found=" ".join(members["disambig"][:10]))
         if "wdisambig_phones" in members and members["wdisambig_phones"] != ["#0"]:
-            raise self.error("bad disambiguation symbol of words", "phones/wdisambig_phones.txt", expected="#0", found=" ".join(members["wdisambig_phones"]))
+            raise self.error("bad disambiguation symbol of words", "phones/wdisambig_phones.txt", expected="#0",
+                             found=" ".join(members["wdisambig_phones"]))
         if self.exists("phones/wdisambig_words.int") and self.lang.ids("phones/wdisambig_words.int") != [self.words["#0"]]:
             raise self.error("bad disambiguation symbol of words", "phones/wdisambig_words.int", expected=self.words["#0"], found="another")
 
@@ -138,14 +146,16 @@ class Checker:
         for number, words in enumerate(self.both_forms(stem), 1):
             phones = words[2:] if name == "roots" else words
             if name == "roots" and not (len(words) > 2 and words[0] in ROOT_WORDS[0] and words[1] in ROOT_WORDS[1]):
-                raise self.error("bad line of tree roots", f"{stem}.txt:{number}", expected="(not-)shared (not-)split <phone> ...", found=" ".join(words))
+                raise self.error("bad line of tree roots", f"{stem}.txt:{number}", expected="(not-)shared (not-)split <phone> ...",
+                                 found=" ".join(words))
             for phone in phones:
                 if phone not in real or name != "extra_questions" and phone in seen:
                     raise self.error("bad line of phones", f"{stem}.txt:{number}", id=phone, found=phone,
                                      expected="phones with HMMs" + ("" if name == "extra_questions" else ", each once"))
                 seen.add(phone)
         if name != "extra_questions" and (missing := sorted(set(real) - seen)):
-            raise self.error("phone without a line", f"{stem}.txt", id=missing[0], expected=f"all {len(real)} phones", found=f"{len(missing)} missing")
+            raise self.error("phone without a line", f"{stem}.txt", id=missing[0], expected=f"all {len(real)} phones",
+                             found=f"{len(missing)} missing")
 
     def check_boundaries(self, disambig: list[str]) -> None:
         """Where phones know their place in a word (Kaldi's _B _I _E _S), word_boundary has each once."""
@@ -154,16 +164,19 @@ class Checker:
         seen = set()
         for number, words in enumerate(self.both_forms("phones/word_boundary"), 1):
             if len(words) != 2 or words[0] not in self.phones or words[1] not in BOUNDARIES or words[0] in seen:
-                raise self.error("bad line of word boundaries", f"phones/word_boundary.txt:{number}", id=words[0], expected="<phone> " + "|".join(BOUNDARIES),
+                raise self.error("bad line of word boundaries", f"phones/word_boundary.txt:{number}", id=words[0],
+                                 expected="<phone> " + "|".join(BOUNDARIES),
                                  found=" ".join(words))
             seen.add(words[0])
         if wrong := sorted((self.phones.keys() - set(disambig) - {"<eps>"}) ^ seen):
-            raise self.error("phone without a line", "phones/word_boundary.txt", id=wrong[0], expected="every phone with an HMM", found=f"{len(wrong)} others")
+            raise self.error("phone without a line", "phones/word_boundary.txt", id=wrong[0], expected="every phone with an HMM",
+                             found=f"{len(wrong)} others")
 
     def check_oov(self) -> None:
-        words = [line for line in self.both_forms("oov", [self.words])]
+        words = self.both_forms("oov", [self.words])
         if len(words) != 1 or len(words[0]) != 1 or words[0][0] not in self.words:
-            raise self.error("not one word for unknown words", "oov.txt", expected="a word of words.txt", found=" ".join(words[0]) if words else "none")
+            raise self.error("not one word for unknown words", "oov.txt", expected="a word of words.txt",
+                             found=" ".join(words[0]) if words else "none")
 
     def check_lexicon(self, members: dict[str, list[str]]) -> None:
         """align_lexicon has words and phones of the tables, every word of words.txt, and the word for unknown ones."""
@@ -171,12 +184,14 @@ class Checker:
         real, known = set(members["silence"]) | set(members["nonsilence"]), set()
         for number, words in enumerate(self.both_forms(stem, [self.words, self.words]), 1):
             if len(words) < 3 or words[0] not in self.words or words[1] not in self.words or not set(words[2:]) <= real:
-                raise self.error("bad line of a lexicon", f"{stem}.txt:{number}", id=words[0], expected="<word> <word> <phone> ..., of words.txt and phones with HMMs",
+                raise self.error("bad line of a lexicon", f"{stem}.txt:{number}", id=words[0],
+                                 expected="<word> <word> <phone> ..., of words.txt and phones with HMMs",
                                  found=" ".join(words)[:200])
             known.add(words[0])
         specials = {"<eps>", "#0", "<s>", "</s>"}
         if missing := sorted(self.words.keys() - known - specials, key=str.encode):
-            raise self.error("word without a pronunciation", f"{stem}.txt", id=missing[0], expected="every word of words.txt", found=f"{len(missing)} missing")
+            raise self.error("word without a pronunciation", f"{stem}.txt", id=missing[0], expected="every word of words.txt",
+                             found=f"{len(missing)} missing")
         if wrong := next((word for word in ("#0", "<s>", "</s>") if word in known), None):
             raise self.error("a symbol of the grammar in the lexicon", f"{stem}.txt", id=wrong, expected="words", found=wrong)
 
@@ -184,7 +199,8 @@ class Checker:
         found = set(read_topology(self.lang.path("topo")).phones.tolist())
         wanted = {self.phones[phone] for name in ("silence", "nonsilence") for phone in members[name]}
         if wrong := sorted(found ^ wanted):
-            raise self.error("topo and phones disagree", "topo", id=f"phone {wrong[0]} ({self.lang.id2phone.get(wrong[0], 'not in phones.txt')})",
+            raise self.error("topo and phones disagree", "topo",
+                             id=f"phone {wrong[0]} ({self.lang.id2phone.get(wrong[0], 'not in phones.txt')})",
                              expected=f"the {len(wanted)} phones with HMMs", found=f"{len(wrong)} others")
 
     def read_fst(self, name: str) -> FstArrays:
@@ -206,15 +222,18 @@ class Checker:
         fst, marked = self.read_fst(name), name == "L_disambig.fst"
         phones = set(self.phones.values()) - (set() if marked else set(self.lang.disambig))
         heard, said = fst.arcs["ilabel"], fst.arcs["olabel"]
-        self.refuse(name, fst, ~(np.isin(heard, list(phones)) & np.isin(said, list(self.words.values()))), "label that the tables do not have",
+        self.refuse(name, fst, ~(np.isin(heard, list(phones)) & np.isin(said, list(self.words.values()))),
+                    "label that the tables do not have",
                     "phones" + ("" if marked else " with HMMs") + " in, words out")
         self.refuse(name, fst, falling(fst, said), "arcs are not sorted by word", "no word after a later one",
                     next="sort it (fstarcsort --sort_type=olabel), or " + NEXT)
         known, silent = set(said.tolist()), {"<eps>", "#0", "<s>", "</s>"}
         if missing := sorted(word for word, number in self.words.items() if number not in known and word not in silent):
-            raise self.error("word that the lexicon's transducer cannot say", name, id=missing[0], expected="every word of words.txt", found=f"{len(missing)} missing")
+            raise self.error("word that the lexicon's transducer cannot say", name, id=missing[0], expected="every word of words.txt",
+                             found=f"{len(missing)} missing")
         if marked and not ((fst.arcs["dst"] == fst.src) & (heard == self.phones["#0"]) & (said == self.words["#0"])).any():
-            raise self.error("L_disambig.fst does not pass #0 through", name, expected="a loop with #0 in and out, for the grammar's back-off arcs", found="none")
+            raise self.error("L_disambig.fst does not pass #0 through", name,
+                             expected="a loop with #0 in and out, for the grammar's back-off arcs", found="none")
 
     def check_grammar(self) -> None:
         """Words on both sides but for #0, which is in alone; sorted and deterministic on the input; no cycle without a word."""
@@ -225,9 +244,11 @@ class Checker:
         words = list(set(self.words.values()) - {0, backoff, self.words.get("<s>"), self.words.get("</s>")})
         heard, said = fst.arcs["ilabel"], fst.arcs["olabel"]
         good = np.where(heard == backoff, said == 0, np.isin(heard, words) & np.isin(said, words))
-        self.refuse(name, fst, ~good, "label that words.txt does not have, or that no grammar may have", "words, but not <s> and </s>; #0 in alone", next=make)
+        self.refuse(name, fst, ~good,
+                    "label that words.txt does not have, or that no grammar may have", "words, but not <s> and </s>; #0 in alone", next=make)
         if self.determinization:
-            self.refuse(name, fst, falling(fst, heard, strictly=True), "G.fst is not sorted or not deterministic", "one arc for each word, in the order of their numbers",
+            self.refuse(name, fst, falling(fst, heard, strictly=True),
+                        "G.fst is not sorted or not deterministic", "one arc for each word, in the order of their numbers",
                         next=make)
         check_no_silent_cycle(kaldifst.StdVectorFst.read(str(self.lang.path(name))), backoff, file=self.lang.folder / name)
 
@@ -252,5 +273,6 @@ def validate_lang(path, *, determinization: bool = True) -> str:
     checker.run()
     lang = checker.lang
     arcs = ", ".join(f"{name} {count} arcs" for name, count in checker.arcs.items())
-    return (f"{Path(path)} is valid: {len(lang.vocabulary)} words, {len(lang.silence_phones)} silence and {len(lang.nonsilence_phones)} other phones, {arcs}"
+    sizes = f"{len(lang.vocabulary)} words, {len(lang.silence_phones)} silence and {len(lang.nonsilence_phones)} other phones"
+    return (f"{Path(path)} is valid: {sizes}, {arcs}"
             + ("" if "G.fst" in checker.arcs else "; no G.fst yet"))

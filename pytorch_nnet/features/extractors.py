@@ -8,6 +8,8 @@ frames instead.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from lhotse.features.base import FeatureExtractor, register_extractor
 
@@ -21,7 +23,9 @@ from .mfcc import MfccConfig, mfcc
 class _Extractor(FeatureExtractor):
     """What both share; subclasses name the configuration and the function."""
 
-    function = None
+    @staticmethod
+    def function(samples: np.ndarray, config: Any) -> np.ndarray:
+        raise NotImplementedError
 
     @property
     def frame_shift(self) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Callable
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from ..io.options import build, option
 INT16_SCALE = 32768.0
 # Frames transformed at a time: their buffers stay in a core's cache.
 BLOCK = 512
-WINDOWS = {
+WINDOWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "povey": lambda cosine: (0.5 - 0.5 * cosine) ** 0.85,  # like Hanning, but it goes to zero more steeply
     "hanning": lambda cosine: 0.5 - 0.5 * cosine,
     "hamming": lambda cosine: 0.54 - 0.46 * cosine,

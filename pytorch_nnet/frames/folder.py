@@ -12,7 +12,6 @@ import numpy as np
 from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish
 
-
 # An array's name says its type; no file can have another read (an object's would be taken for addresses).
 DTYPES = {".u8": "|u1", ".u16": "<u2", ".f16": "<f2", ".f64": "<f8", ".i64": "<i8", ".txt": "|u1"}
 

@@ -53,7 +53,7 @@ def read_post(folder, store: FrameStore, out, *, top_c: int = 90) -> SoftLabelSt
         entries = _entries(Path(folder), digest)
         for index, utt in enumerate(store.utts):
             path, found, posterior = next(entries, (folder, "the end of the archives", None))
-            if found != utt:
+            if found != utt or posterior is None:
                 raise RecipeError("posteriors of other utterances than the labels", file=path, id=utt,
                                   expected=f"utterance {index + 1} of {store.path}", found=found, next=NEXT)
             where = store.utt_slice(index)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..io.kaldi_model import HmmState
+from ..io.kaldi_topology import HmmState
 from ..io.options import option
 from .aligned import FRAME_SHIFT, AlignmentDir
 
@@ -180,8 +180,7 @@ def listed(names: list[str]) -> str:
 def report(stats: AlignmentStats, limits: Limits, frame_shift: float = FRAME_SHIFT) -> str:
     """The whole analysis as text of at most 80 columns, remarks first."""
     minutes = stats.frames * frame_shift / 60
-    lines = [f"{stats.name}: {stats.utts} utterances, {stats.frames} frames ({minutes:.1f} min), "
-             f"{stats.failed.total()} failed"]
+    lines = [f"{stats.name}: {stats.utts} utterances, {stats.frames} frames ({minutes:.1f} min), {stats.failed.total()} failed"]
     lines += [f"  failed: {count} x {reason}" for reason, count in stats.failed.most_common()]
     found = remarks(stats, limits)
     lines += ["", "Odd:" if found else "Nothing odd."]
@@ -189,11 +188,10 @@ def report(stats: AlignmentStats, limits: Limits, frame_shift: float = FRAME_SHI
         lines += textwrap.wrap(remark, 80, initial_indent="  * ", subsequent_indent="    ")
     share = 100 / max(stats.frames, 1)
     ends = 100 / max(stats.utts, 1)
-    lines += ["", f"Silence: {share * (stats.edge_silence + stats.inner_silence):.1f} % of the frames: "
-              f"{share * stats.edge_silence:.1f} % at the ends of utterances, "
-              f"{share * stats.inner_silence:.1f} % inside",
-              f"Utterances that begin with silence: {100 - ends * stats.bare_begins:.1f} %, that end with it: "
-              f"{100 - ends * stats.bare_ends:.1f} %", "",
+    lines += ["", (f"Silence: {share * (stats.edge_silence + stats.inner_silence):.1f} % of the frames: "
+                   f"{share * stats.edge_silence:.1f} % at the ends of utterances, {share * stats.inner_silence:.1f} % inside"),
+              (f"Utterances that begin with silence: {100 - ends * stats.bare_begins:.1f} %, that end with it: "
+               f"{100 - ends * stats.bare_ends:.1f} %"), "",
               "Durations by place in the utterance: median and 95 % quantile, in frames", ""]
     lines += table(stats)
     return "\n".join(lines) + "\n"

@@ -153,7 +153,7 @@ def equal_alignment(utt: str, graph, frames: int, prefer: Callable[[np.ndarray],
     first: np.ndarray | None = None
     for draw in range(RANDOM_PATHS):
         found, path = kaldifst.equal_align(ifst=graph, length=frames, rand_seed=(first_seed + draw) & 0x7FFFFFFF, num_retries=1)
-        labels = np.array(kaldifst.get_linear_symbol_sequence(path)[1], np.int32) if found else ()
+        labels = np.array(kaldifst.get_linear_symbol_sequence(path)[1], np.int32) if found else np.zeros(0, np.int32)
         if len(labels) == frames > 0:
             if prefer(labels):
                 return labels

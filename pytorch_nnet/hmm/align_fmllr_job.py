@@ -39,10 +39,11 @@ class Adapter:
         """(D, D + 1) from unadapted features (T, D) and transition-ids (T,); the identity for a speaker with too few frames."""
         speech = ~np.isin(self.model.phone_of[path], self.silence)
         plain, pdfs = plain[speech], self.model.pdf_of[path[speech]]
+        gaussians = self.model.require_gmm()
         found = posteriors(self.plain_model.require_gmm(), plain, pdfs)
-        transform, _ = FmllrStats.of(self.model.require_gmm(), plain, found).estimate(min_count=self.min_count)
-        found = posteriors(self.model.gmm, apply_transform(plain, transform), pdfs)
-        return FmllrStats.of(self.model.gmm, plain, found).estimate(transform, min_count=self.min_count)[0]
+        transform, _ = FmllrStats.of(gaussians, plain, found).estimate(min_count=self.min_count)
+        found = posteriors(gaussians, apply_transform(plain, transform), pdfs)
+        return FmllrStats.of(gaussians, plain, found).estimate(transform, min_count=self.min_count)[0]
 
 
 def main(argv: list[str]) -> None:
@@ -60,7 +61,8 @@ def main(argv: list[str]) -> None:
             graphs = {utt: weighted(compiler.compile(utt, part.text[utt]), model) for utt in utts}
             paths = {utt: first.with_gaussians(utt, graphs[utt], plain[utt]) for utt in utts}
             aligned = [utt for utt in utts if paths[utt] is not None]
-            transform = np.eye(model.require_gmm().dim, model.gmm.dim + 1)
+            dim = model.require_gmm().dim
+            transform = np.eye(dim, dim + 1)
             if aligned:
                 transform = adapter.estimate(np.concatenate([plain[utt] for utt in aligned]), np.concatenate([paths[utt] for utt in aligned]))
             transforms[speaker] = transform

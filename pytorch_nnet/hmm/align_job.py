@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Iterator
+from typing import Any, Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -40,6 +40,8 @@ def main(argv: list[str]) -> None:
     model = AcousticModel.load(options.dir)
     aligner = Aligner(model, options.beam, options.retry_beam, options.acwt)
     compiler = GraphCompiler(model, LangDir(options.lang))
+    inputs: Iterable[tuple[str, np.ndarray]]
+    align: Callable[[str, Any, np.ndarray], np.ndarray | None]
     if options.loglikes:
         inputs, align = stream(part), aligner.with_loglikes
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from pathlib import Path
 from typing import Mapping
 
 import numpy as np
@@ -64,7 +63,7 @@ def compare(folder_a: str, folder_b: str) -> Comparison:
     result = Comparison(str(folder_a), str(folder_b))
     if not same_pdfs(*models):
         result.changed_pdfs = None
-    result.only_a, result.only_b = unshared(*alignments, folder_b), unshared(*alignments[::-1], folder_a)
+    result.only_a, result.only_b = unshared(alignments[0], alignments[1], folder_b), unshared(alignments[1], alignments[0], folder_a)
     for utt in sorted(alignments[0].keys() & alignments[1].keys(), key=str.encode):
         one, two = alignments[0][utt], alignments[1][utt]
         if len(one) != len(two):

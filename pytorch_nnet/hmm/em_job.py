@@ -40,16 +40,18 @@ def main(argv: list[str]) -> None:
         alignments = realign(model, part, transforms, options)
     else:
         alignments = read_ali(options.file("ali.JOB.gz"))
-    statistics, loglike, frames = 0.0, 0.0, 0
+    gaussians = model.require_gmm()
+    statistics: np.ndarray | float = 0.0
+    loglike, frames = 0.0, 0
     transitions = np.zeros(model.table.num_ids + 1)
     plain = speakers(part, model.features, alignments) if options.unadapted else itertools.repeat(None)
     for own, other in zip(speakers(part, model.features, alignments, transforms), plain):
-        if own.features.shape[1] != model.require_gmm().dim:
-            raise RecipeError("features and model disagree", file=options.data, expected=f"{model.gmm.dim} dimensions",
+        if own.features.shape[1] != gaussians.dim:
+            raise RecipeError("features and model disagree", file=options.data, expected=f"{gaussians.dim} dimensions",
                               found=own.features.shape[1])
-        sums, own_loglike = accumulate(model.gmm, own.features, model.pdf_of[own.path], other and other.features)
+        sums, own_loglike = accumulate(gaussians, own.features, model.pdf_of[own.path], other.features if other else None)
         statistics = statistics + on_grid(sums)
-        loglike += float(on_grid(np.float64(own_loglike)))
+        loglike += float(on_grid(np.asarray(own_loglike, np.float64)))
         frames += len(own.path)
         transitions += np.bincount(own.path, minlength=len(transitions))
     with publish_path(options.file("acc.JOB.npz")) as temporary:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Iterator, Mapping
+from typing import Any, Iterator, Mapping
 
 import numpy as np
 
@@ -56,7 +56,8 @@ class FeatureOptions:
     @classmethod
     def read(cls, folder) -> "FeatureOptions":
         """Reads the files; what is missing has its default, and where there is a final.mat that is splicing by four, no deltas."""
-        folder, values = Path(folder), {}
+        folder = Path(folder)
+        values: dict[str, Any] = {}
         if (folder / "final.mat").exists():
             values = {"deltas": False, "left": 4, "right": 4, "matrix": read_matrix_file(folder / "final.mat")}
         keys = {"norm_means": bool, "norm_vars": bool, "deltas": bool, "left_context": int, "right_context": int}
@@ -100,18 +101,19 @@ class ModelFeatures:
 
     def __getitem__(self, utt: str) -> np.ndarray:
         features = self.options.complete(self.reader[utt])
-        return features if self.transforms is None else apply_transform(features, self._transform(self.data.utt2spk[utt]))
+        return features if self.transforms is None else apply_transform(features, self._transform(self.transforms, self.data.utt2spk[utt]))
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
         for utt in self.data.utt2spk:
             yield utt, self[utt]
 
-    def _transform(self, speaker: str) -> np.ndarray:
-        if speaker not in self.transforms:
+    @staticmethod
+    def _transform(transforms: Transforms, speaker: str) -> np.ndarray:
+        if speaker not in transforms:
             raise RecipeError("speaker without a transform", id=speaker, expected="a matrix in trans.JOB",
-                              found=f"transforms of {len(self.transforms)} other speakers",
+                              found=f"transforms of {len(transforms)} other speakers",
                               next="steps/align_fmllr or steps/decode_fmllr with this data directory")
-        return self.transforms[speaker]
+        return transforms[speaker]
 
 
 def apply_transform(features: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -137,7 +139,7 @@ def read_transforms(folder, data: DataDir) -> dict[str, np.ndarray]:
       RecipeError: no archive, or a speaker who is in none.
     """
     paths = sorted(path for path in Path(folder).glob("trans.*") if path.suffix[1:].isdigit())
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for path in paths:
         found.update((speaker, matrix) for speaker, matrix in read_matrices(path).items() if speaker in data.spk2utt)
     missing = data.spk2utt.keys() - found.keys()

@@ -210,7 +210,8 @@ def split(gaussians: Gaussians, targets: np.ndarray, *, perturb: float = 0.01) -
                 m[old] = m[old] - step
         parts.append((w, m, v))
     offsets = np.concatenate([[0], np.cumsum([len(p[0]) for p in parts])])
-    return gaussians_from_moments(*(np.concatenate(arrays) for arrays in zip(*parts)), offsets)
+    weights, means, variances = (np.concatenate(arrays) for arrays in zip(*parts))
+    return gaussians_from_moments(weights, means, variances, offsets)
 
 
 def single_gaussians(sums: np.ndarray) -> Gaussians:

@@ -154,7 +154,7 @@ def usable_gaussians(source: Path, following: str) -> tuple[Gaussians | None, Fe
 
 def check_adaptation(source: Path, model: AcousticModel) -> bool:
     """Checks final.mat, final.alimdl and trans.JOB against the Gaussians; is it a speaker-adapted system?"""
-    dim, matrix = model.gmm.dim, model.features.matrix
+    dim, matrix = model.require_gmm().dim, model.features.matrix
     if matrix is not None and len(matrix) != dim:
         raise RecipeError("final.mat and final.mdl disagree", file=source / "final.mat", found=matrix.shape,
                           expected=f"{dim} rows, the Gaussians' dimension", next="copy both from the same Kaldi directory")

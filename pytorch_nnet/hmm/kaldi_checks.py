@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ..io.errors import RecipeError
-from ..io.kaldi_model import Topology, Transitions
+from ..io.kaldi_model import Transitions
+from ..io.kaldi_topology import Topology
 from ..io.kaldi_tree import Tree
 from ..lang.lang_dir import LangDir, read_symbols
 from .topology import read_topology

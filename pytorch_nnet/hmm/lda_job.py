@@ -6,6 +6,7 @@ Classes are the pdfs of --ali-dir's model; features are spliced as <dir> states.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def main(argv: list[str]) -> None:
     options, _ = parse(LdaJobOptions, argv, __doc__, nargs=0)
     model, part = AcousticModel.load(options.ali_dir), options.part()
     silence = sorted(LangDir(options.lang).silence_phones)
-    total: dict[str, np.ndarray] = {}
+    total: dict[str, Any] = {}
     for own in speakers(part, FeatureOptions.read(options.dir), read_alignments(options.ali_dir, part.utt2spk)):
         speech = ~np.isin(model.phone_of[own.path], silence)  # what sets silence apart is no concern of ours
         stats = LdaStats.of(own.features[speech], model.pdf_of[own.path[speech]], model.num_pdfs)

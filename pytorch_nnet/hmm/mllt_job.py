@@ -27,11 +27,13 @@ def main(argv: list[str]) -> None:
     options, _ = parse(MlltJobOptions, argv, __doc__, nargs=0)
     model, part = AcousticModel.load(options.dir, f"{options.iteration}.mdl"), options.part()
     silence = sorted(LangDir(options.lang).silence_phones)
-    g, beta = 0.0, 0.0
+    gaussians = model.require_gmm()
+    g: np.ndarray | float = 0.0
+    beta = 0.0
     for own in speakers(part, model.features, read_ali(options.file("ali.JOB.gz"))):
         speech = ~np.isin(model.phone_of[own.path], silence)
         features = own.features[speech]
-        own_g, own_beta = mllt_statistics(model.require_gmm(), features, posteriors(model.gmm, features, model.pdf_of[own.path[speech]]))
+        own_g, own_beta = mllt_statistics(gaussians, features, posteriors(gaussians, features, model.pdf_of[own.path[speech]]))
         g, beta = g + own_g, beta + own_beta
     with publish_path(options.file("mllt.JOB.npz")) as temporary:
         np.savez(temporary, g=g, beta=beta)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..io.errors import RecipeError, require_file
-from ..io.kaldi_model import Gaussians, Topology, Transitions, read_model, write_model
+from ..io.kaldi_model import Gaussians, Transitions, read_model, write_model
+from ..io.kaldi_topology import Topology
 from ..io.kaldi_tree import Tree
 from .features import FeatureOptions
 

@@ -77,7 +77,7 @@ def tiers(utterances: Sequence[AlignedUtterance], origin: float, end: float, fra
 
 def intervals(spans: Iterable[Span], begin: float, frame_shift: float) -> list[Interval]:
     """Spans in seconds. Neighbours share the very same time, as it is computed the same way from the same frame."""
-    return [Interval(*(round(begin + frame * frame_shift, DIGITS) for frame in (start, start + frames)), name)
+    return [Interval(round(begin + start * frame_shift, DIGITS), round(begin + (start + frames) * frame_shift, DIGITS), name)
             for name, start, frames in spans]
 
 

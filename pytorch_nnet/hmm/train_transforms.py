@@ -37,12 +37,13 @@ def train_lda_mllt(num_leaves: int, totgauss: int, data: str, lang: str, ali_dir
     """Trains a tied-triphone system on LDA+MLLT features; leaves final.mat and splice_opts beside the model."""
     trainer = LdaMlltTrainer(data, lang, folder, options, totgauss)
     source = trainer.source(ali_dir)
-    spliced = FeatureOptions(norm_vars=options.norm_vars, deltas=False, left=options.left_context, right=options.right_context)
-    spliced.write(folder)
-    (Path(folder) / "final.mat").unlink(missing_ok=True)  # of an earlier training, which the jobs would use
-    trainer.jobs("pytorch_nnet.hmm.lda_job", "lda_acc", lang=lang, ali_dir=ali_dir)
-    matrix = LdaStats(**trainer.totals("lda")).estimate(options.dim)
-    trainer.grow(num_leaves, source, spliced.with_matrix(matrix))
+    if not trainer.goes_on(num_leaves):
+        spliced = FeatureOptions(norm_vars=options.norm_vars, deltas=False, left=options.left_context, right=options.right_context)
+        spliced.write(folder)
+        (Path(folder) / "final.mat").unlink(missing_ok=True)  # of an earlier training, which the jobs would use
+        trainer.jobs("pytorch_nnet.hmm.lda_job", "lda_acc", lang=lang, ali_dir=ali_dir)
+        matrix = LdaStats(**trainer.totals("lda")).estimate(options.dim)
+        trainer.grow(num_leaves, source, spliced.with_matrix(matrix))
     trainer.run()
 
 
@@ -54,8 +55,9 @@ def train_sat(num_leaves: int, totgauss: int, data: str, lang: str, ali_dir: str
     """
     trainer = SatTrainer(data, lang, folder, options, totgauss)
     source = trainer.source(ali_dir)
-    trainer.first_transforms()
-    trainer.grow(num_leaves, source, replace(source.features, norm_vars=options.norm_vars))
+    if not trainer.goes_on(num_leaves):
+        trainer.first_transforms()
+        trainer.grow(num_leaves, source, replace(source.features, norm_vars=options.norm_vars))
     trainer.run()
 
 
@@ -67,23 +69,26 @@ class LdaMlltTrainer(Trainer):
         self.jobs("pytorch_nnet.hmm.mllt_job", f"mllt.{iteration}", lang=self.lang.folder, iteration=iteration)
         totals = self.totals("mllt")
         matrix, gain = estimate_mllt(totals["g"], float(totals["beta"]))
-        model = self.model
-        means, variances = gmm.moments(model.gmm)
-        moved = gmm.gaussians_from_moments(model.gmm.weights, means @ matrix.T, variances, model.gmm.offsets)
+        model, gaussians = self.model, self.model.require_gmm()
+        means, variances = gmm.moments(gaussians)
+        moved = gmm.gaussians_from_moments(gaussians.weights, means @ matrix.T, variances, gaussians.offsets)
         self.model = model.replaced(gmm=moved, features=model.features.with_matrix(matrix @ model.features.matrix))
         self.model.save(self.folder, f"{iteration}.mdl")
         self.say(f"MLLT before iteration {iteration}: log-likelihood {gain:.4f} higher per frame of speech")
 
 
 class SatTrainer(Trainer):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.transform_dir = str(self.folder)
+
     def first_transforms(self) -> None:
         """Takes the transforms over from the alignments' directory, or estimates them with its model and alignments."""
         if any(Path(self.ali_dir).glob("trans.*")):
             for job, part in enumerate(DataDir.load(self.data).split(self.options.nj), 1):
                 write_transforms(self.folder / f"trans.{job}", read_transforms(self.ali_dir, part))
         else:
-            self.estimate("first", source=self.ali_dir)
-        self.transform_dir = str(self.folder)
+            self.estimate("first", source=self.ali_dir, transform_dir="")
 
     def adapt(self, iteration: int) -> None:
         if iteration in self.options.fmllr_iters:
@@ -96,7 +101,7 @@ class SatTrainer(Trainer):
         """Makes final.alimdl too: the statistics of unadapted features under the posteriors of the adapted ones."""
         last = self.options.num_iters
         self.jobs("pytorch_nnet.hmm.em_job", "acc_alimdl", iteration=last, unadapted=True)
-        plain = gmm.update(self.model.gmm, self.totals()["statistics"], remove=False)
+        plain = gmm.update(self.model.require_gmm(), self.totals()["statistics"], remove=False)
         with publish_path(self.folder / "final.alimdl") as temporary:
             write_model(temporary, self.model.table, plain)
         super().finish()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..io.errors import RecipeError
-from ..io.kaldi_model import Topology
+from ..io.kaldi_topology import Topology
 from ..io.kaldi_tree import PDF_CLASS, EventMap, Leaf, Split, Table, Tree
 from .questions import loglike
 from .stats import TreeStats
@@ -57,7 +57,7 @@ class TreeBuilder:
         if sorted(phone for root in roots for phone in root) != topology.phones.tolist():
             raise RecipeError("sets of phones and topology disagree", expected=topology.phones.tolist(), found=roots,
                               next="steps/prepare_lang")
-        largest = int(max(stats.events[:, :3].max(), topology.phones.max(), max(map(max, sets))))
+        largest = int(max(stats.events[:, :3].max(), topology.phones.max(), *map(max, sets)))
         of_phones = np.zeros((len(sets), largest + 1))
         for row, phones in enumerate(sets):
             of_phones[row, list(phones)] = 1

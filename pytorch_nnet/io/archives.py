@@ -75,7 +75,7 @@ def read_matrix(entry: str, *, file=None, id=None, opened: dict[str, IO[bytes]] 
         return value if first is None else value[int(first):int(last) + 1]
     except FileNotFoundError:
         raise RecipeError("archive is missing", file=file, id=id, expected=entry, found="no such file") from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (damage shows as any)
         found = error.found if isinstance(error, RecipeError) else error
         raise RecipeError("archive cannot be read", file=file, id=id, expected=f"a Kaldi matrix at {entry}",
                           found=f"{type(error).__name__}: {found}") from None

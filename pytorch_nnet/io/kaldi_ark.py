@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from pathlib import Path
-from typing import Callable, Iterator, Mapping
+from typing import Callable, Iterator, Mapping, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from .publish import publish
 MAX_KEY = 1000  # bytes
 INT32 = np.dtype([("size", "u1"), ("value", "<i4")])
 Reader = BinaryReader | TextReader
+T = TypeVar("T")
 
 
 def read_int_vectors(path) -> dict[str, np.ndarray]:
@@ -55,7 +56,7 @@ def write_matrices(path, matrices: Mapping[str, np.ndarray], *, binary: bool = T
             file.write(check_id(key).encode() + b" " + (HEADER + array(matrix, keep=True) if binary else matrix_text(matrix).encode()))
 
 
-def read_entries(path, read: Callable[[Reader], np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+def read_entries(path, read: Callable[[Reader], T]) -> Iterator[tuple[str, T]]:
     """(key, object) of an archive; `read` takes one object from a reader.
 
     Raises:

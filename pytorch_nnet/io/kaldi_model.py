@@ -13,7 +13,7 @@ import numpy as np
 from . import kaldi_binary as kb
 from .errors import RecipeError
 from .kaldi_text import TextReader
-from .kaldi_topology import HmmState, Topology, parse_topology  # noqa: F401 (a model's topology is part of its file)
+from .kaldi_topology import Topology, parse_topology
 from .publish import publish
 
 Reader = kb.BinaryReader | TextReader

@@ -12,7 +12,7 @@ from typing import Iterator, NamedTuple
 import numpy as np
 
 from .ids import check_id
-from .kaldi_ark import Reader, read_entries
+from .kaldi_ark import read_entries
 from .kaldi_binary import HEADER, BinaryReader, int32
 from .kaldi_text import TextReader, real, whole
 
@@ -61,18 +61,18 @@ def _positions(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _from_binary(reader: BinaryReader) -> Posterior:
     frames, start = reader.int32(), reader.position
-    counts = []
+    sizes: list[int] = []
     for _ in range(frames):
         try:
             size, count = struct.unpack_from("<Bi", reader.content, reader.position)
         except struct.error:
-            raise reader.error(f"{frames} frames", f"the end of the file after {len(counts)}") from None
+            raise reader.error(f"{frames} frames", f"the end of the file after {len(sizes)}") from None
         if size != 4 or count < 0:
             raise reader.error("a number of pairs", f"{count}, marked {size}")
-        counts.append(count)
+        sizes.append(count)
         reader.position += FRAME.itemsize
         reader.take(PAIR.itemsize * count)
-    counts = np.array(counts, np.int64)
+    counts = np.array(sizes, np.int64)
     body = np.frombuffer(reader.content, np.uint8, reader.position - start, start)
     pairs = body[_positions(counts)[1][:, None] + np.arange(PAIR.itemsize)].reshape(-1).view(PAIR)
     if (pairs["id_size"] != 4).any() or (pairs["weight_size"] != 4).any():

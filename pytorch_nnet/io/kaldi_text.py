@@ -56,21 +56,26 @@ class TextReader:
     @property
     def at_line_end(self) -> bool:
         """Whether nothing but white space is left of the line."""
-        rest = BLANKS.match(self.content, self.position).end()
+        blanks = BLANKS.match(self.content, self.position)
+        rest = blanks.end() if blanks else self.position
         return self.content[rest:rest + 1] in ("", "\n")
 
     def peek(self) -> str:
         """The next word, without moving."""
+        return self._next()[1]
+
+    def _next(self) -> re.Match[str]:
         match = WORD.match(self.content, self.position)
         if match is None:
             raise self.error("a word", "the end of the file")
-        return match[1]
+        return match
 
     def token(self, *expected: str) -> str:
-        word = self.peek()
+        match = self._next()
+        word = match[1]
         if expected and word not in expected:
             raise self.error(" or ".join(expected), repr(word[:40]))
-        self.position = WORD.match(self.content, self.position).end()
+        self.position = match.end()
         return word
 
     def number(self, convert):

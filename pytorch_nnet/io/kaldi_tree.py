@@ -11,6 +11,7 @@ from typing import Iterator, Mapping, Sequence, Union
 
 from . import kaldi_binary as kb
 from .errors import RecipeError
+from .kaldi_text import TextReader
 from .publish import publish
 
 PDF_CLASS = -1
@@ -63,7 +64,7 @@ class Tree:
             if isinstance(node, Split):
                 value = pdf_class if node.key == PDF_CLASS else context[node.key]
                 node = node.yes if value in node.values else node.no
-            else:
+            elif isinstance(node, Table):
                 value = pdf_class if node.key == PDF_CLASS else context[node.key]
                 node = node.branches[value] if 0 <= value < len(node.branches) else None
             if node is None:
@@ -132,7 +133,7 @@ class Tree:
         return cls.parse(kb.open_reader(path))
 
     @classmethod
-    def parse(cls, reader: "kb.BinaryReader | kb.TextReader") -> "Tree":
+    def parse(cls, reader: kb.BinaryReader | TextReader) -> "Tree":
         reader.token("ContextDependency")
         width, center = reader.int32(), reader.int32()
         if not 0 <= center < width:
@@ -151,7 +152,7 @@ class Tree:
             file.write(self.to_bytes())
 
 
-def _parse(reader: "kb.BinaryReader | kb.TextReader", width: int, depth: int = 0) -> EventMap | None:
+def _parse(reader: kb.BinaryReader | TextReader, width: int, depth: int = 0) -> EventMap | None:
     if depth > MAX_DEPTH:
         raise reader.error(f"at most {MAX_DEPTH} questions in one another", "more")
     kind = reader.token("CE", "SE", "TE", "NULL")

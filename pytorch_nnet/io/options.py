@@ -25,11 +25,18 @@ import re
 import sys
 import typing
 from pathlib import Path
-from typing import Any, Sequence, TypeVar
+from typing import Any, ClassVar, Protocol, Sequence, TypeVar
 
 from .errors import RecipeError, reading
 
-T = TypeVar("T")
+
+class Options(Protocol):
+    """A dataclass of options."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+T = TypeVar("T", bound=Options)
 NO_TEXT = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f\\ud800-\\udfff]")  # the last: bytes of the command line that are no UTF-8
 MAX_COLLECTIONS = 100  # of a config file, which has a few lists
 
@@ -141,7 +148,7 @@ def convert(name: str, value: Any, hint: Any, where: str | None = None) -> Any:
         raise RecipeError("bad value for an option", file=where, id=name, expected="text in UTF-8, without control characters",
                           found=ascii(value[:80]))
     if optional:
-        hint, arguments = arguments[0], typing.get_args(arguments[0])
+        hint, arguments = arguments[0], list(typing.get_args(arguments[0]))
     if (typing.get_origin(hint) or hint) is list:
         items = value if isinstance(value, (list, tuple)) else [v for v in str(value).split(",") if v != ""]
         return [convert(name, item, arguments[0] if arguments else str, where) for item in items]

@@ -137,7 +137,8 @@ def check_written(done: bool, path) -> None:
     """For OpenFst's writers, which return False where Python's raise: RecipeError unless `done`."""
     if not done:
         full = space(path) < FULL
-        raise refusal(OSError(errno.ENOSPC if full else errno.EACCES, ""), path)
+        error = OSError(errno.ENOSPC if full else errno.EACCES, "")
+        raise refusal(error, path) or error
 
 
 def written(path) -> int:

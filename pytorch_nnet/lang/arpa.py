@@ -14,7 +14,7 @@ import numpy as np
 
 from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish
-from .model import BLOCK, NgramModel, Order, sorted_model
+from .model import BLOCK, NgramModel, Order
 
 SECTION = re.compile(r"\\(\d+)-grams:")
 WRONG_COUNT = "number of n-grams differs from the header's"
@@ -31,7 +31,7 @@ def write_arpa(path, model: NgramModel) -> None:
             write_sections(raw, model)
 
 
-def write_sections(file: IO[bytes], model: NgramModel) -> None:
+def write_sections(file: IO[bytes] | gzip.GzipFile, model: NgramModel) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", write_through=True)
     text.write("\\data\\\n" + "".join(f"ngram {n}={len(order)}\n" for n, order in enumerate(model.orders, 1)))
     names = np.array(model.words, dtype=object)
@@ -89,9 +89,11 @@ class ArpaReader:
         return RecipeError(what, file=f"{self.path}:{line or self.number}", expected=expected, found=found)
 
     def next_line(self, expected: str) -> str:
-        for self.number, line in self.lines:
-            return line
-        raise self.fail("ARPA file ends early", expected, "the end of the file")
+        found = next(self.lines, None)
+        if found is None:
+            raise self.fail("ARPA file ends early", expected, "the end of the file")
+        self.number, line = found
+        return line
 
     def read(self) -> NgramModel:
         while self.next_line("\\data\\") != "\\data\\":
@@ -153,7 +155,7 @@ class ArpaReader:
         except ValueError:
             raise self.not_a_number(block, n) from None
 
-        def refuse(bad: np.ndarray, what: str, expected: str) -> None:
+        def refuse(bad: np.ndarray | np.bool, what: str, expected: str) -> None:
             if bad.any():
                 number, line = block[int(np.argmax(bad))]
                 raise self.fail(what, expected, line, number)
@@ -174,7 +176,8 @@ class ArpaReader:
         flat = [get(word, -1) for words in fields for word in words[1:n + 1]]
         grams = np.array(flat, np.int64).reshape(-1, n)
         refuse((grams < 0).any(axis=1), "word without a unigram", "words of the unigrams")
-        lower, row = NgramModel(list(self.ids), self.orders), grams[:, 0]
+        lower = NgramModel(list(self.ids), self.orders)
+        row: np.ndarray = grams[:, 0]
         for k in range(1, n - 1):
             row = lower.find(k + 1, row, grams[:, k])
         refuse(row < 0, f"history is no {n - 1}-gram", f"its first {n - 1} words among the {n - 1}-grams")

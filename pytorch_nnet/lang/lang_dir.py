@@ -82,7 +82,7 @@ class LangDir:
                 word, *phones = line.split()[:1] + line.split()[2:]
                 unknown = [name for name in phones if name not in self.phones] + [name for name in [word] if name not in self.words]
                 if unknown or not phones:
-                    raise RecipeError("bad line of a lexicon", file=f"{path}:{number}", id=(unknown or [None])[0], next=NEXT,
+                    raise RecipeError("bad line of a lexicon", file=f"{path}:{number}", id=next(iter(unknown), None), next=NEXT,
                                       expected="<word> <word> <phone> ..., of words.txt and phones.txt", found=repr(line[:80]))
                 if word != "<eps>":
                     entries.append((word, tuple(phones)))

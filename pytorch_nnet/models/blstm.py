@@ -14,10 +14,14 @@ together; the backward one reads its input reversed.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
-from .layers import Linear
+from ..frames.store import WINDOW
+from .layers import Linear, onnx_linear
+from .onnx_graph import OnnxGraph
 from .products import add_products_, onednn_pays, product
 
 GATES = 4  # rows of the weights: input gate, forget gate, cell input, output gate
@@ -165,6 +169,28 @@ class BidirectionalLayer(nn.Module):
             return hidden[-1].flatten(0, 1)
         return torch.cat([hidden[:, 0], hidden[:, 1].flip(0)], 1)
 
+    def onnx(self, graph: OnnxGraph, x: str, last: bool) -> str:
+        """x (T, B, I) -> (T, B, 2H), or with `last` (B, 2H); ONNX has the gates in the order i, o, f, c and the peepholes i, o, f."""
+        units = self.recurrent.shape[2]
+        weight, recurrent, bias = (in_onnx_order(part, (0, 3, 1, 2)) for part in (self.weight, self.recurrent, self.bias))
+        weights = [weight, recurrent, torch.cat([bias, torch.zeros_like(bias)], 1), in_onnx_order(self.peepholes.flatten(1), (0, 2, 1))]
+        if not last:
+            w, r, b, p = map(graph.constant, weights)
+            both = graph.add("LSTM", x, w, r, b, "", "", "", p, hidden_size=units, direction="bidirectional")  # (T, 2, B, H)
+            return graph.add("Reshape", graph.add("Transpose", both, perm=[0, 2, 1, 3]), graph.integers(0, 0, 2 * units))
+        middle, ends = WINDOW // 2, []
+        for d, (direction, begin, end) in enumerate((("forward", 0, middle + 1), ("reverse", middle, WINDOW))):
+            w, r, b, p = (graph.constant(part[d:d + 1]) for part in weights)
+            part = graph.slice(x, 0, begin, end)
+            ends.append(graph.add_last("LSTM", part, w, r, b, "", "", "", p, hidden_size=units, direction=direction))  # (1, B, H)
+        return graph.add("Squeeze", graph.add("Concat", *ends, axis=2), graph.integers(0))
+
+
+def in_onnx_order(rows: Tensor, order: tuple[int, ...]) -> Tensor:
+    """(2, n H, ...), a block of rows for each of n gates, with the blocks in another order."""
+    blocks = rows.detach().chunk(len(order), 1)
+    return torch.cat([blocks[index] for index in order], 1)
+
 
 class Blstm(nn.Module):
     """Stacked bidirectional layers and a softmax layer.
@@ -187,3 +213,9 @@ class Blstm(nn.Module):
         for index, layer in enumerate(self.layers):
             x = layer(x, last=index == len(self.layers) - 1)
         return self.output(x.t())
+
+    def onnx(self, graph: OnnxGraph, windows: str) -> str:
+        x = graph.add("Transpose", windows, perm=[1, 0, 2])
+        for index, layer in enumerate(self.layers):
+            x = cast(BidirectionalLayer, layer).onnx(graph, x, last=index == len(self.layers) - 1)
+        return onnx_linear(graph, self.output, x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .layers import Head
+from .onnx_graph import OnnxGraph
 
 
 class Dnn(nn.Module):
@@ -19,3 +20,6 @@ class Dnn(nn.Module):
     def forward(self, windows: Tensor) -> Tensor:
         """windows (B, window, dim) -> logits (B, num_classes)."""
         return self.head(windows[:, self.context].flatten(1))
+
+    def onnx(self, graph: OnnxGraph, windows: str) -> str:
+        return self.head.onnx(graph, graph.add("Flatten", graph.slice(windows, 1, self.context.start, self.context.stop)))

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TypeVar, cast
+
 import torch
 from torch import Tensor, nn
 
+from .onnx_graph import OnnxGraph
 from .products import product
 
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
-def he_(layer: nn.Conv2d | nn.Linear) -> nn.Module:
+
+def bias_of(layer: nn.Conv2d | nn.Linear) -> Tensor:
+    """The bias, which every layer of these networks has."""
+    assert layer.bias is not None
+    return layer.bias
+
+
+def he_(layer: Layer) -> Layer:
     """Initialises a layer that a ReLU follows: zero biases, weights that keep the variance (He et al. 2015)."""
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)
+    nn.init.zeros_(bias_of(layer))
     return layer
 
 
@@ -54,3 +65,17 @@ class Head(nn.Module):
         for layer in self.hidden:
             x = torch.relu(layer(x))
         return self.output(x)
+
+    def onnx(self, graph: OnnxGraph, x: str) -> str:
+        for layer in self.hidden:
+            x = graph.add("Relu", onnx_linear(graph, cast(Linear, layer), x))
+        return onnx_linear(graph, self.output, x)
+
+
+def onnx_linear(graph: OnnxGraph, layer: nn.Linear, x: str) -> str:
+    return graph.add("Gemm", x, graph.constant(layer.weight), graph.constant(bias_of(layer)), transB=1)
+
+
+def onnx_convolution(graph: OnnxGraph, layer: nn.Conv2d, x: str, padding: int = 0) -> str:
+    """A convolution and its ReLU."""
+    return graph.add("Relu", graph.add("Conv", x, graph.constant(layer.weight), graph.constant(bias_of(layer)), pads=[padding] * 4))

@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 import numpy as np
 import torch
@@ -24,7 +24,8 @@ from ..frames.store import CONTEXT, MAX_CLASSES, WINDOW
 from ..io.errors import RecipeError, reading, require_file
 from ..io.options import build, load_config
 from ..io.publish import publish
-from .registry import Architecture, build_network, count_parameters, display_name
+from .architecture import Architecture, display_name
+from .registry import build_network, count_parameters
 
 BATCH = 512  # windows evaluated at once: large enough for full speed, small enough for the cache
 SHAPE_KEYS = ("arch", "preset", "channels", "hidden", "splice")
@@ -92,9 +93,9 @@ def window_logits(module: nn.Module, padded: Tensor, batch: int = BATCH) -> Tens
     A network whose windows share work has `utterance_logits`, which gives the same in less time.
     """
     frames, dim = len(padded) - 2 * CONTEXT, padded.shape[1]
-    if hasattr(module, "utterance_logits"):
-        return torch.cat([module.utterance_logits(padded[start:start + batch + 2 * CONTEXT])
-                          for start in range(0, frames, batch)])
+    shared: Callable[[Tensor], Tensor] | None = getattr(module, "utterance_logits", None)
+    if shared is not None:
+        return torch.cat([shared(padded[start:start + batch + 2 * CONTEXT]) for start in range(0, frames, batch)])
     windows = padded.as_strided((frames, WINDOW, dim), (dim, dim, 1))
     return torch.cat([module(part) for part in windows.split(batch)])
 
@@ -184,7 +185,8 @@ def check_info(info: dict[str, Any], path) -> None:
              "sha256": str}
     for name, kind in types.items():
         value = info.get(name, kind())
-        if type(value) is not kind or kind is int and not 0 < info[name] < 1 << 40 or name == "num_classes" and value > MAX_CLASSES:
+        limit = MAX_CLASSES if name == "num_classes" else 1 << 40
+        if type(value) is not kind or isinstance(value, int) and not 0 < value <= limit:
             raise RecipeError("bad entry of info.json", file=path, id=name, expected=kind.__name__, found=repr(value)[:80],
                               next="train it again (steps/train_nnet)")
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from torch import Tensor, channels_last, nn, relu
 from torch.nn.functional import max_pool2d
 
-from .layers import Head, he_
+from .layers import Head, he_, onnx_convolution
+from .onnx_graph import OnnxGraph
 
 KERNEL = 7
 POOL = 3
@@ -25,7 +26,7 @@ class SainathCnn(nn.Module):
         self.convolution2 = he_(nn.Conv2d(first, second, KERNEL))
         self.steps = window - 2 * (KERNEL - 1)  # columns of time that one window's head sees
         self.head = Head(second * self.steps * ((dim - KERNEL + 1) // POOL - KERNEL + 1), hidden, num_classes)
-        self.to(memory_format=channels_last)
+        self.to(memory_format=channels_last)  # type: ignore[call-overload]
 
     def convolve(self, x: Tensor) -> Tensor:
         """(B, T, dim) -> (B, T - 12, channels * mel): time first, so that windows are overlapping slices."""
@@ -36,6 +37,12 @@ class SainathCnn(nn.Module):
     def forward(self, windows: Tensor) -> Tensor:
         """windows (B, window, dim) -> logits (B, num_classes)."""
         return self.head(self.convolve(windows).flatten(1))
+
+    def onnx(self, graph: OnnxGraph, windows: str) -> str:
+        x = onnx_convolution(graph, self.convolution1, graph.add("Unsqueeze", windows, graph.integers(1)))
+        x = graph.add("MaxPool", x, kernel_shape=[1, POOL], strides=[1, POOL])
+        x = onnx_convolution(graph, self.convolution2, x)
+        return self.head.onnx(graph, graph.add("Flatten", graph.add("Transpose", x, perm=[0, 2, 1, 3])))
 
     def utterance_logits(self, padded: Tensor) -> Tensor:
         """Logits of every window of an utterance, (T + window - 1, dim) with its padding -> (T, num_classes).

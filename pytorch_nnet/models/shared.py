@@ -31,6 +31,7 @@ from torch import Tensor, channels_last, nn
 from torch.nn.functional import conv2d, max_pool2d
 
 from ..frames.store import CONTEXT, WINDOW
+from .layers import bias_of
 
 if TYPE_CHECKING:
     from .vision import VisionCnn
@@ -40,7 +41,7 @@ STRIDE = 2  # distance in the utterance of two columns that are neighbours in a 
 
 
 class Columns(NamedTuple):
-    """One layer's maps in n windows: in order of time, a left edge of its own, `count` shared columns, a right edge.
+    """One layer's maps in n windows: in order of time, a left edge of its own, `inner` shared columns, a right edge.
 
     left, right: (n, C, k, mel); None before the first padded convolution.
     shared: (1, C, time, mel), starting with the first shared column of window 0.
@@ -49,7 +50,7 @@ class Columns(NamedTuple):
     left: Tensor | None
     shared: Tensor
     right: Tensor | None
-    count: int
+    inner: int
     windows: int
 
     def pick(self, first: int, count: int = 1) -> Tensor:
@@ -68,7 +69,7 @@ def vision_logits(network: VisionCnn, padded: Tensor) -> Tensor:
     """Padded utterance (T + 40, dim) -> logits (T, num_classes), those of `network` for each of its T windows."""
     rows = padded[None, None].contiguous(memory_format=channels_last)
     first = max_pool2d(network.convolve(0, rows), 2, stride=(1, 2))
-    maps = Columns(None, first, None, count=COLUMNS, windows=len(padded) - 2 * CONTEXT)
+    maps = Columns(None, first, None, inner=COLUMNS, windows=len(padded) - 2 * CONTEXT)
     for convolution in network.block(1):
         maps = convolve_padded(convolution, maps)
     third = max_pool2d(network.convolve(2, pool(maps)), 2)
@@ -83,22 +84,22 @@ def convolve_padded(convolution: nn.Conv2d, x: Columns) -> Columns:
     later, here, earlier = (x._replace(shared=part) for part in products.chunk(3, 1))
     inner = later.shared[:, :, :-2 * STRIDE] + here.shared[:, :, STRIDE:-STRIDE]
     inner += earlier.shared[:, :, 2 * STRIDE:]
-    inner += convolution.bias[:, None, None]
+    inner += bias_of(convolution)[:, None, None]
 
     # Left edge 0..k-1 becomes 0..k: the last two outputs touch shared columns 0 and 1. The right edge mirrors it.
     left, right = (edge_products(edge, convolution, x) for edge in (x.left, x.right))
     left[:, :, -2:-1] += earlier.pick(0)
     left[:, :, -1:] += here.pick(0) + earlier.pick(1)
-    right[:, :, 1:2] += later.pick(x.count - 1)
-    right[:, :, :1] += here.pick(x.count - 1) + later.pick(x.count - 2)
-    return Columns(left[:, :, 1:].relu_(), inner.relu_(), right[:, :, :-1].relu_(), x.count - 2, x.windows)
+    right[:, :, 1:2] += later.pick(x.inner - 1)
+    right[:, :, :1] += here.pick(x.inner - 1) + later.pick(x.inner - 2)
+    return Columns(left[:, :, 1:].relu_(), inner.relu_(), right[:, :, :-1].relu_(), x.inner - 2, x.windows)
 
 
 def edge_products(edge: Tensor | None, convolution: nn.Conv2d, x: Columns) -> Tensor:
     """What the k columns (n, C, k, mel) of an edge, and the bias, give outputs -1..k: (n, C', k + 2, mel)."""
     if edge is None:
         shape = (x.windows, convolution.out_channels, 2, x.shared.shape[3])
-        return convolution.bias[:, None, None].expand(shape).contiguous(memory_format=channels_last)
+        return bias_of(convolution)[:, None, None].expand(shape).contiguous(memory_format=channels_last)
     return conv2d(edge, convolution.weight, convolution.bias, padding=(2, 1))
 
 
@@ -108,14 +109,15 @@ def pool(x: Columns) -> Tensor:
     An edge's innermost column is joined with the shared one beside it; the other shared columns among themselves.
     Larger ones of two slices: many times faster than max_pool2d where channels are few.
     """
+    assert x.left is not None and x.right is not None, "after a padded convolution"
     left, shared, right = (torch.maximum(part[..., :-1:2], part[..., 1::2]) for part in (x.left, x.shared, x.right))
     x = x._replace(shared=shared)
     pairs = torch.maximum(shared[:, :, STRIDE:-STRIDE], shared[:, :, 2 * STRIDE:])
     windows, channels, edge, mel = left.shape
-    joined = left.new_empty((windows, edge + x.count // 2, mel, channels)).permute(0, 3, 1, 2)
+    joined = left.new_empty((windows, edge + x.inner // 2, mel, channels)).permute(0, 3, 1, 2)
     joined[:, :, 0] = torch.maximum(left[:, :, 0], left[:, :, 1])
     joined[:, :, 1:2] = torch.maximum(left[:, :, 2:], x.pick(0))
-    joined[:, :, 2:-2] = columns(pairs, windows, 0, x.count // 2 - 1, 2 * STRIDE)
-    joined[:, :, -2:-1] = torch.maximum(x.pick(x.count - 1), right[:, :, :1])
+    joined[:, :, 2:-2] = columns(pairs, windows, 0, x.inner // 2 - 1, 2 * STRIDE)
+    joined[:, :, -2:-1] = torch.maximum(x.pick(x.inner - 1), right[:, :, :1])
     joined[:, :, -1] = torch.maximum(right[:, :, 1], right[:, :, 2])
     return joined

@@ -8,10 +8,13 @@ widths (96, 192, 384; 4096, 4096) and 9000 classes.
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, channels_last, nn
 from torch.nn.functional import max_pool2d
 
-from .layers import Head, he_
+from .layers import Head, he_, onnx_convolution
+from .onnx_graph import OnnxGraph
 from .shared import vision_logits
 
 BLOCKS = (2, 3, 3)  # convolutions before each pooling
@@ -32,12 +35,12 @@ class VisionCnn(nn.Module):
                 inputs, height, width = outputs, height - 2 + 2 * padding, width - 2 + 2 * padding
             height, width = height // 2, width // 2
         self.head = Head(inputs * height * width, hidden, num_classes)
-        self.to(memory_format=channels_last)  # the layout that CPU and tensor-core convolutions work in
+        self.to(memory_format=channels_last)  # type: ignore[call-overload]  # the layout that CPU and tensor-core convolutions work in
 
-    def block(self, index: int) -> nn.ModuleList:
+    def block(self, index: int) -> list[nn.Conv2d]:
         """Convolutions between two poolings."""
         first = sum(BLOCKS[:index])
-        return self.convolutions[first:first + BLOCKS[index]]
+        return cast(list[nn.Conv2d], list(self.convolutions[first:first + BLOCKS[index]]))
 
     def convolve(self, index: int, x: Tensor) -> Tensor:
         """One block without its pooling: (B, C, time, mel) -> (B, C', time', mel')."""
@@ -51,6 +54,14 @@ class VisionCnn(nn.Module):
         for index in range(len(BLOCKS)):
             x = max_pool2d(self.convolve(index, x), 2)
         return self.head(x.flatten(1))
+
+    def onnx(self, graph: OnnxGraph, windows: str) -> str:
+        x = graph.add("Unsqueeze", windows, graph.integers(1))
+        for index in range(len(BLOCKS)):
+            for convolution in self.block(index):
+                x = onnx_convolution(graph, convolution, x, padding=int(convolution.padding[0]))
+            x = graph.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+        return self.head.onnx(graph, graph.add("Flatten", x))
 
     def utterance_logits(self, padded: Tensor) -> Tensor:
         """Logits of every window of an utterance, (T + window - 1, dim) with its padding -> (T, num_classes)."""

@@ -20,7 +20,10 @@ with the words' times and confidences."""
 PACKAGE = """Usage: pytorch-nnet package [options] <package>
  e.g.: pytorch-nnet package --model exp/cnn --graph exp/tri3/graph --tuned-on exp/cnn/decode_dev_tg my_system
 Copies a network or an ensemble with its graph, LM weight and search options into one folder, for any machine."""
-USAGE = f"{TRANSCRIBE}\n\n{PACKAGE}\n\nOptions of each: pytorch-nnet transcribe --help, pytorch-nnet package --help"
+EXPORT = """Usage: pytorch-nnet export --model DIR [options] <file.onnx>
+ e.g.: pytorch-nnet export --model exp/cnn cnn.onnx
+Writes a network or an ensemble as an ONNX file: windows of normalised features in, log-likelihoods out (docs/recognition.md)."""
+USAGE = "\n\n".join([TRANSCRIBE, PACKAGE, EXPORT, "Options of each: pytorch-nnet transcribe --help, package --help, export --help"])
 
 
 @dataclass
@@ -41,13 +44,14 @@ class TranscribeOptions(SystemOptions):
 def transcribe(argv: list[str]) -> int:
     options, files = parse(TranscribeOptions, argv, TRANSCRIBE, nargs=(1, 10_000))
 
-    from .recognizer import Recognizer
     from .transcript import FORMATS
 
     if options.format not in FORMATS:
         raise RecipeError("bad value for an option", id="format", expected=" or ".join(FORMATS), found=options.format)
     if options.format == "srt" and len(files) > 1:
         raise RecipeError("subtitles are of one file", id="format", expected="one audio file", found=f"{len(files)} files")
+    from .recognizer import Recognizer
+
     recognizer = Recognizer.open(options.package, options.device) if options.package else Recognizer(system(options))
     transcripts = recognizer.transcribe(files)
     written = FORMATS[options.format](transcripts)
@@ -76,6 +80,25 @@ def package(argv: list[str]) -> None:
           f"{made.wip:g}, {size / 1e6:.1f} MB")
 
 
+@dataclass
+class ExportOptions:
+    model: str = option("", "directory of a network or an ensemble")
+    prior_scale: float = option(1.0, "exponent of the priors the posteriors are divided by, as of steps/decode")
+
+
+def export(argv: list[str]) -> None:
+    options, (path,) = parse(ExportOptions, argv, EXPORT, nargs=1)
+    if not options.model:
+        raise RecipeError("which network?", id="--model", expected="the directory of a network or an ensemble", found="not given")
+
+    from ..models import load_model
+    from .export import export_onnx
+
+    model = load_model(options.model)
+    size = export_onnx(model, path, options.prior_scale)
+    print(f"{path}: {model.display}, {model.num_classes} classes, {size / 1e6:.1f} MB", file=sys.stderr)
+
+
 def system(options: SystemOptions):
     """The Package of an experiment's folders."""
     from .package import from_experiment
@@ -88,7 +111,7 @@ def system(options: SystemOptions):
     return from_experiment(options.model, options.graph, options.tuned_on, search, options.device)
 
 
-COMMANDS = {"transcribe": transcribe, "package": package}
+COMMANDS = {"transcribe": transcribe, "package": package, "export": export}
 
 
 def main(argv: list[str]) -> int | None:

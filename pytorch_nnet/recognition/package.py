@@ -24,7 +24,6 @@ from ..io.errors import RecipeError, require_file
 from ..io.options import build
 from ..io.publish import publish_folder
 from ..models import load_model
-from ..models.ensemble import make_ensemble
 
 FORMAT = "pytorch_nnet package 1"
 NETWORK_FILES = ("config.yaml", "info.json", "prior_counts", "model.safetensors")
@@ -66,6 +65,8 @@ def write_package(package: Package, folder) -> None:
             for name in NETWORK_FILES:
                 shutil.copyfile(network.path / name, temporary / "networks" / str(number) / name)
         if len(members) > 1:
+            from ..models.ensemble import make_ensemble
+
             make_ensemble(temporary / "networks" / "ensemble",
                           [f"{temporary}/networks/{number}:{weight!r}" for number, (_, weight) in enumerate(members, 1)])
         (temporary / "graph").mkdir()

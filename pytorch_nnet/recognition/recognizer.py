@@ -102,6 +102,7 @@ class Recognizer:
         log = folder / "decode.log"
         with open(log, "wb") as errors:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=errors, stderr=errors, env=environment)
+        assert process.stdin is not None, "a pipe"
         try:
             with Progress("transcribe", unit="pieces") as progress:
                 for number, matrix in enumerate(matrices):

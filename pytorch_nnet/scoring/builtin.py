@@ -10,7 +10,7 @@ from typing import Iterable
 
 from ..io.errors import RecipeError
 from .alignments import Utterance
-from .glm import Glm, UPPER
+from .glm import UPPER, Glm
 from .network import Network, Token, align
 from .stm import CtmWord, Segment, Side, assign, filtered, read_stm
 

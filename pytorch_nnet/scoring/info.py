@@ -101,7 +101,7 @@ def decoding(folder: Path) -> str:
 
 def hmm(folder: Path) -> str:
     """A GMM system, or an alignment directory: it has the system's files too, but no training log."""
-    from ..hmm.model import FeatureOptions
+    from ..hmm.features import FeatureOptions
     from ..io.kaldi_model import read_model
 
     if not (folder / "final.mdl").exists():

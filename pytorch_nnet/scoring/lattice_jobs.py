@@ -24,7 +24,7 @@ def ask_jobs(folder: Path, name: str, *arguments, nj: int, cmd: str) -> list[lis
     jobs = min(nj, archives)
     run_jobs(cmd, jobs, log=str(folder / "scoring" / "log" / f"{name}.JOB.log"),
              command=python_module(f"pytorch_nnet.scoring.{name}_job", folder, "JOB", jobs, *arguments))
-    answers = []
+    answers: list[Any] = []
     for job in range(1, jobs + 1):
         path = answers_file(folder, name, job)
         with open(path, encoding="utf-8") as file:

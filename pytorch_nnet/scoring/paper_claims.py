@@ -53,9 +53,9 @@ def unlike_ensembles(results: Results, metric: str) -> Judged:
     like = {"2 LSTMs": results.spread("ens_2lstm", metric), "2 CNNs": results.spread("ens_2cnn", metric)}
     if not (unlike.n and all(one.n for one in like.values())):
         return None, missing([unlike, *like.values()])
-    best = min(like.values(), key=lambda one: one.mean)
+    best = min(like.values(), key=lambda one: one.known_mean)
     listed = ", ".join(f"{name} {one.text()}" for name, one in like.items())
-    return unlike.mean < best.mean, f"LSTM + CNN {unlike.text()}; {listed}; {difference(unlike, best)}"
+    return unlike.known_mean < best.known_mean, f"LSTM + CNN {unlike.text()}; {listed}; {difference(unlike, best)}"
 
 
 def blending(results: Results, metric: str) -> Judged:
@@ -77,7 +77,7 @@ def best_weight_inside(results: Results, metric: str) -> Judged:
         points = {weight: results.student(weight, c, metric) for weight in weights}
         if not all(point.n for point in points.values()):
             return None, missing(list(points.values()))
-        best[c] = min(points, key=lambda weight: points[weight].mean)
+        best[c] = min(points, key=lambda weight: points[weight].known_mean)
     listed = ", ".join(f"{weight:g} at C = {c}" for c, weight in best.items())
     return all(0 < weight < 1 for weight in best.values()), f"lowest {METRICS[metric]} at lambda {listed}"
 
@@ -91,7 +91,7 @@ def thirty_are_enough(results: Results, metric: str) -> Judged:
         points = [results.student(weight, c, metric) for weight in results.plan.lambdas]
         if not all(point.n for point in points):
             return None, missing(points)
-        means[c] = fmean(point.mean for point in points)
+        means[c] = fmean(point.known_mean for point in points)
     deviation = results.spread(results.plan.student(*TABLE_STUDENT), metric).deviation
     margin = deviation or 0.0
     held = means[30] - means[90] <= margin < means[1] - means[30]
@@ -104,12 +104,12 @@ def compare(results: Results, metric: str, title: str, name: str, other_title: s
     one, two = results.spread(name, metric), results.spread(other, metric)
     if not (one.n and two.n):
         return None, missing([one, two])
-    return one.mean < two.mean, f"{title} {one.text()}, {other_title} {two.text()}; {difference(one, two)}"
+    return one.known_mean < two.known_mean, f"{title} {one.text()}, {other_title} {two.text()}; {difference(one, two)}"
 
 
 def difference(one: Spread, two: Spread) -> str:
     """The difference of two means, and whether it is more than seeds alone make."""
-    value = one.mean - two.mean
+    value = one.known_mean - two.known_mean
     deviations = [spread.deviation for spread in (one, two) if spread.deviation is not None]
     if not deviations:
         remark = "one seed, so no spread to hold it against"

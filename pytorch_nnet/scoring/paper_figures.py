@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, Sequence
+from typing import Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -53,7 +53,7 @@ def figure2(out: Path, store: FrameStore, mass: dict | None) -> Drawn:
     axes[1].plot([0, store.num_classes], [0, 1], "k--", linewidth=1, label="uniform")
     axes[1].set(title="Class coverage, train", xlabel="most frequent classes", ylabel="fraction of frames covered", ylim=(0, 1.02))
     axes[1].legend(loc="lower right")
-    sums = np.cumsum(mass["mass"]) if mass else None
+    sums = np.cumsum(mass["mass"] if mass else [0.0] * store.num_classes)
     axes[2].set(title="Mass coverage", xlabel="most probable classes kept", ylabel="mean fraction of mass covered")
     marks = ""
     if mass is None:
@@ -110,7 +110,7 @@ def phones_of(utt: str, data: Path, dev: str, ali: Path) -> list[tuple[str, int,
         return []
     from ..hmm.aligned import AlignmentDir
 
-    return [tuple(span) for span in AlignmentDir(data / dev, data / "lang", ali)[utt].phones]
+    return [(phone, begin, frames) for phone, begin, frames in AlignmentDir(data / dev, data / "lang", ali)[utt].phones]
 
 
 def gamma_figures(out: Path, results: Results) -> list[Drawn]:
@@ -161,7 +161,7 @@ def lambda_figures(out: Path, results: Results) -> list[Drawn]:
 def theirs(system: str) -> list[str]:
     """The paper's FER and WER of a system, where it prints them; its curves are only drawn."""
     row = paper_row(system)
-    return [number(row and row.fer), number(row and row.wer)]
+    return [number(row.fer if row else None), number(row.wer if row else None)]
 
 
 def absent(gaps: Sequence[Gap]) -> str:
@@ -172,7 +172,7 @@ def seeds_text(plan: Plan) -> str:
     return f"{len(plan.grid_seeds)} seeds" if len(plan.grid_seeds) > 1 else f"one seed, {plan.grid_seeds[0]}"
 
 
-def curve_figure(path: Path, title: str, legend: str, curves: dict[str, Sequence[tuple[float, float]]], xlabel: str, ylabel: str,
+def curve_figure(path: Path, title: str, legend: str, curves: Mapping[str, Sequence[tuple[float, float]]], xlabel: str, ylabel: str,
                  baseline: float | None = None) -> Drawn:
     """One line a curve; a curve without points is left to the legend, and a figure without any is not drawn."""
     if not any(curves.values()):

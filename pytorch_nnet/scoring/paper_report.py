@@ -63,7 +63,7 @@ def table1(results: Results) -> tuple[list[list[str]], list[list[str]], list[Gap
     for name, display in ROWS.items():
         fer, wer = (results.spread(name, metric) for metric in METRICS)
         paper = paper_row(name)
-        theirs = [number(paper and paper.fer), number(paper and paper.wer), paper and paper.parameters or "n/a"]
+        theirs = [number(paper.fer if paper else None), number(paper.wer if paper else None), paper and paper.parameters or "n/a"]
         folder = results.exp / name
         parameters = size(count_parameters(folder, []) if folder.is_dir() else None)
         rows.append([display, parameters, str(fer.n), fer.text(), str(wer.n), wer.text(), *theirs])
@@ -114,11 +114,12 @@ def overlap_table(pairs: Sequence[dict[str, Any]]) -> tuple[list[list[str]], str
                    (wrong, *(mean.get(key) for key in ("both_wrong", "chance", "same_wrong", "same_share")))]
         rows.append([kinds, str(len(own)), *percent, number(mean.get("kappa"), ".3f")])
         kappas[kinds] = mean.get("kappa")
-    if any(value is None for value in kappas.values()):
+    known = {kinds: value for kinds, value in kappas.items() if value is not None}
+    if len(known) < len(kappas):
         return rows, "n/a: " + "; ".join(f"no {kinds} pair" for kinds, value in kappas.items() if value is None)
-    least = min(kappas, key=lambda kinds: kappas[kinds])
+    least = min(known, key=lambda kinds: known[kinds])
     verdict = "held" if least == "CNN-LSTM" else "not held"
-    figures = ", ".join(f"{kinds} {value:.3f}" for kinds, value in kappas.items())
+    figures = ", ".join(f"{kinds} {value:.3f}" for kinds, value in known.items())
     return rows, f"The paper: errors of a CNN and an LSTM are less alike than those of two CNNs or two LSTMs. Here **{verdict}** (kappa: {figures})."
 
 
@@ -186,8 +187,8 @@ def write_report(out, sources: Sources, results: Results) -> Path:
     what = f"the Switchboard part of {sources.test} by NIST's rules" if results.scorers()[:1] not in ([], ["basic"]) else sources.test
     words = f" ({' or '.join(map(str, sorted(counted)))} words)" if counted else ""
     text = ["# Blending LSTMs into CNNs", "",
-            f"Seeds {', '.join(map(str, plan.seeds))}; lambda x C grid: seeds {', '.join(map(str, plan.grid_seeds))}. "
-            f"Commit {commit()}; {machine()}; {time.strftime('%Y-%m-%d')}.", "",
+            (f"Seeds {', '.join(map(str, plan.seeds))}; lambda x C grid: seeds {', '.join(map(str, plan.grid_seeds))}. "
+             f"Commit {commit()}; {machine()}; {time.strftime('%Y-%m-%d')}."), "",
             HEAD.format(dev=sources.dev, what=what + words), "", *claims, "## Table 1", "", markdown(TABLE1, rows), ""]
     notes = [*(f"- {line}" for line in (*told(missing), *absent)), *results.doubts()]
     if notes:

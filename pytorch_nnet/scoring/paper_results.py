@@ -95,6 +95,11 @@ class Spread:
         return fmean(self.values) if self.values else None
 
     @property
+    def known_mean(self) -> float:
+        """The mean of a spread that has values."""
+        return fmean(self.values)
+
+    @property
     def deviation(self) -> float | None:
         """Standard deviation (n - 1), from two values on."""
         return stdev(self.values) if len(self.values) > 1 else None

@@ -85,8 +85,8 @@ def beside_the_paper(systems: Sequence[System]) -> list[list[str]]:
         paper = paper_row(system.name)
         if paper:
             part = system.stm.get("swbd")
-            counts = part.counts if part else system.errors and system.errors.test
-            rows.append([system.display, number(system.fer), number(counts and counts.wer), paper.name,
+            counts = part.counts if part else system.errors.test if system.errors else None
+            rows.append([system.display, number(system.fer), number(counts.wer if counts else None), paper.name,
                          number(paper.fer), number(paper.wer), paper.parameters or "n/a",
                          "n/a" if paper.run_time is None else f"x{paper.run_time:g}"])
     return rows
@@ -112,7 +112,7 @@ def stm_rows(systems: Sequence[System]) -> list[list[str]]:
     """Rows of table1b.tsv, one a system and part."""
     return [[system.name, figure.scorer, part, number(figure.counts.wer), *map(number, figure.interval),
              *map(str, (figure.counts.ins, figure.counts.dels, figure.counts.sub, figure.counts.words, figure.counts.sentences,
-                        figure.counts.failed)), *(f"{value:g}" for value in system.errors.pair)]
+                        figure.counts.failed)), *(map("{:g}".format, system.errors.pair) if system.errors else ("n/a", "n/a"))]
             for system in systems for part, figure in system.stm.items()]
 
 

@@ -150,8 +150,9 @@ def count_parameters(folder: Path, missing: list[str]) -> int | None:
     if (folder / "ensemble.yaml").exists():
         members = [count_parameters(folder.parent / member, [])
                    for member in load_config(folder / "ensemble.yaml")["members"]]
-        if None not in members:
-            return sum(members)
+        known = [count for count in members if count is not None]
+        if len(known) == len(members):
+            return sum(known)
     elif (folder / "final.mdl").exists():
         from ..hmm.model import AcousticModel
 

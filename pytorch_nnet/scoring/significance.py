@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import math
 from dataclasses import dataclass
-from typing import Hashable, Iterator, Sequence
+from typing import Any, Hashable, Iterator, Sequence
 
 import numpy as np
 
@@ -54,9 +54,9 @@ def draws(groups: int) -> np.ndarray:
     return np.random.default_rng(SEED).multinomial(groups, np.full(groups, 1 / groups), size=REPLICATES)
 
 
-def by_group(utterances: Sequence[Errors]) -> tuple[list[Hashable], np.ndarray]:
+def by_group(utterances: Sequence[Errors]) -> tuple[list[Any], np.ndarray]:
     """Groups in order, and int64 (groups, 2): words and errors."""
-    sums: dict[Hashable, list[int]] = {}
+    sums: dict[Any, list[int]] = {}
     for one in utterances:
         total = sums.setdefault(one.group, [0, 0])
         total[0] += one.words
@@ -126,7 +126,7 @@ def steps(a: Sequence[Token], b: Sequence[Token]) -> Iterator[tuple[int, int]]:
     """
     groups = [words_with_insertions(tokens) for tokens in (a, b)]
     words = [[group[-1].reference for group in side] for side in groups]
-    for kind, i, j, k, m in difflib.SequenceMatcher(None, *words, autojunk=False).get_opcodes():
+    for kind, i, j, k, m in difflib.SequenceMatcher(None, words[0], words[1], autojunk=False).get_opcodes():
         if kind != "equal":
             yield sum(map(errors_in, groups[0][i:j])), sum(map(errors_in, groups[1][k:m]))
             continue

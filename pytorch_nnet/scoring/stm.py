@@ -71,13 +71,16 @@ def read_stm(path, glm: Glm) -> dict[Side, list[Segment]]:
             if line.startswith(";;") or not line.strip():
                 continue
             found = re.match(r"\s*(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)(?:\s+(<\S+>))?(.*)$", line)
+            malformed = RecipeError("malformed stm line", file=f"{path}:{number}", found=repr(line.strip()),
+                                    expected="<file> <channel> <speaker> <begin> <end> <words>")
+            if found is None:
+                raise malformed
             try:
                 begin, end = float(found[4]), float(found[5])
                 if not 0 <= begin <= end < LONGEST:
                     raise ValueError
-            except (TypeError, ValueError):
-                raise RecipeError("malformed stm line", file=f"{path}:{number}", found=repr(line.strip()[:200]),
-                                  expected="<file> <channel> <speaker> <begin> <end> <words>") from None
+            except ValueError:
+                raise malformed from None
             text = glm.words(found[7])
             sides[found[1], found[2]].append(Segment(found[1], found[2], found[3], begin, end, found[6] or "", text))
     if not sides:

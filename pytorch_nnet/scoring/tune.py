@@ -53,7 +53,7 @@ def given_or_tuned(lmwt: float | None, wip: float | None, tuned_on: str) -> Pair
                           expected="--lmwt 10 --wip 0.5, or --tuned-on <decode-dir>", found="both" if tuned_on else "neither")
     if tuned_on:
         return choose(read_sweep(tuned_on))
-    if lmwt <= 0:
+    if lmwt is None or lmwt <= 0:
         raise RecipeError("bad value for an option", id="lmwt", expected="more than 0", found=lmwt)
     return lmwt, wip or 0.0
 

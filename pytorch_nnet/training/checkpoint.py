@@ -42,7 +42,7 @@ def checksum(text: str, tensors: dict[str, Tensor]) -> Tensor:
     """(1,) int64: CRC-32 of a text and of tensors in the order of their names; 4 GB/s."""
     crc = zlib.crc32(text.encode())
     for name in sorted(tensors):
-        crc = zlib.crc32(tensors[name].cpu().contiguous().numpy().reshape(-1).view("u1"), zlib.crc32(name.encode(), crc))
+        crc = zlib.crc32(tensors[name].cpu().contiguous().numpy().reshape(-1).view("u1").data, zlib.crc32(name.encode(), crc))
     return torch.tensor([crc])
 
 

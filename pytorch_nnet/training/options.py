@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..frames.store import DIM, WINDOW
 from ..io.errors import RecipeError
 from ..io.options import option
-from ..models.registry import Architecture
+from ..models.architecture import Architecture
 
 
 @dataclass
@@ -49,7 +49,8 @@ class TrainOptions(Architecture):
     matmul_precision: str = option("highest", "highest, high (TF32 on a GPU) or medium: torch.set_float32_matmul_precision")
 
     def check(self) -> None:
-        """Raises RecipeError for values that make no training."""
+        """Raises RecipeError for values that make no training, or no network."""
+        self.resolved()
         for name, allowed in (("criterion", ("loss", "fer")), ("precision", ("float32", "bfloat16")),
                               ("matmul_precision", ("highest", "high", "medium"))):
             if getattr(self, name) not in allowed:

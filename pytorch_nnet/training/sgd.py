@@ -22,6 +22,7 @@ class Momentum:
         """Moves the parameters along their gradients and clears these."""
         for name, parameter in self.parameters.items():
             gradient, velocity = parameter.grad, self.velocity[name]
+            assert gradient is not None, "the loss depends on every parameter"
             velocity.mul_(self.coefficient).add_(gradient)
             parameter.sub_(gradient.add_(velocity, alpha=self.coefficient) if self.nesterov else velocity, alpha=rate)
             parameter.grad = None
@@ -29,7 +30,7 @@ class Momentum:
     @torch.no_grad()
     def clip(self, largest: float) -> float:
         """Returns the Euclidean norm of all gradients; scales them down to `largest` if that is above 0 and smaller."""
-        gradients = [parameter.grad for parameter in self.parameters.values()]
+        gradients = [parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]
         norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients])))
         if largest and norm > largest:
             for gradient in gradients:

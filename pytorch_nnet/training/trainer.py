@@ -165,8 +165,8 @@ class Trainer:
             loss += float(cross_entropy(logits, labels, reduction="sum"))
             errors += int((logits.argmax(1) != labels).sum())
             frames += len(labels)
-        loss, errors, frames = self.processes.totals(loss, errors, frames, device=self.device)
-        return loss / frames, errors / frames
+        total_loss, total_errors, total_frames = self.processes.totals(loss, errors, frames, device=self.device)
+        return total_loss / total_frames, total_errors / total_frames
 
     def dev_frames(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Logits (B, K) and labels (B,) of this process's batches of the dev store's frames at equal distances."""

@@ -50,12 +50,17 @@ def main(argv: list[str]) -> int:
                 failures.append(outcome)
                 keep(outcome, options.seed, Path(options.out))
         counts += own
-        print(f"{one.name}: {number} cases, {own['refused']} refused, {own['read']} read, {own['failed']} failed, {time.monotonic() - before:.1f} s", flush=True)
+        print(
+            f"{one.name}: {number} cases, {own['refused']} refused, {own['read']} read, {own['failed']} failed, {time.monotonic() - before:.1f} s",
+            flush=True,
+        )
     for (name, kind), number in kinds(failures).most_common():
         first = next(outcome for outcome in failures if (outcome.target, outcome.kind) == (name, kind))
         print(f"{number:5d}  {name}: {kind}; {repeat(first, options.seed)}")
-    print(f"fuzz: {sum(counts.values())} cases of {len(targets)} targets, seed {options.seed}: {counts['refused']} refused, {counts['read']} read, "
-          f"{counts['failed']} failed, in {time.monotonic() - started:.0f} s")
+    print(
+        f"fuzz: {sum(counts.values())} cases of {len(targets)} targets, seed {options.seed}: {counts['refused']} refused, {counts['read']} read, "
+        f"{counts['failed']} failed, in {time.monotonic() - started:.0f} s"
+    )
     return int(bool(failures))
 
 

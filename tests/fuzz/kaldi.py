@@ -3,9 +3,9 @@
 import contextlib
 import gzip
 
-import kaldi_by_hand as hand
 import numpy as np
 
+import kaldi_by_hand as hand
 from fuzz.corpus import temporary
 from fuzz.harness import Files, target
 from pytorch_nnet.corpus.datadir import DataDir, Segment
@@ -59,13 +59,18 @@ MODEL_TEXT = """<TransitionModel>
   2 2 ]
 </DiagGMM>
 """
-TREE_TEXT = "ContextDependency 3 1 ToPdf TE 1 2 ( NULL SE -1 [ 0 1 ]\n{ CE 4 \nSE 2 [ 0 3 ]\n{ CE 5 \nCE 6 \n} \n} \n) \nEndContextDependency "
-TOPO_TEXT = ("<Topology>\n<TopologyEntry>\n<ForPhones>\n1 2\n</ForPhones>\n<State> 0 <PdfClass> 0 <Transition> 0 0.75 <Transition> 1 0.25 </State>\n"
-             "<State> 1 <ForwardPdfClass> 1 <SelfLoopPdfClass> 2 <Transition> 1 0.5 <Transition> 2 0.5 </State>\n<State> 2 </State>\n</TopologyEntry>\n</Topology>\n")
+TREE_TEXT = (
+    "ContextDependency 3 1 ToPdf TE 1 2 ( NULL SE -1 [ 0 1 ]\n{ CE 4 \nSE 2 [ 0 3 ]\n{ CE 5 \nCE 6 \n} \n} \n) \nEndContextDependency "
+)
+TOPO_TEXT = (
+    "<Topology>\n<TopologyEntry>\n<ForPhones>\n1 2\n</ForPhones>\n<State> 0 <PdfClass> 0 <Transition> 0 0.75 <Transition> 1 0.25 </State>\n"
+    "<State> 1 <ForwardPdfClass> 1 <SelfLoopPdfClass> 2 <Transition> 1 0.5 <Transition> 2 0.5 </State>\n<State> 2 </State>\n</TopologyEntry>\n</Topology>\n"
+)
 
 
 def each(*names):
     """For every file of a case: a check that may refuse one and must still look at the others."""
+
     def wrap(check):
         def checked():
             refused = None
@@ -87,7 +92,9 @@ def same(one, two) -> None:
     assert one.keys() == two.keys() and all(np.array_equal(one[key], two[key], equal_nan=one[key].dtype.kind == "f") for key in one)
 
 
-@target(lambda: {"binary": hand.ali(VECTORS), "text": b"utt1 1 2 2\nutt2 \nutt3 4\n", "ali.1.gz": gzip.compress(hand.ali(VECTORS), mtime=0)})
+@target(
+    lambda: {"binary": hand.ali(VECTORS), "text": b"utt1 1 2 2\nutt2 \nutt3 4\n", "ali.1.gz": gzip.compress(hand.ali(VECTORS), mtime=0)}
+)
 @each("binary", "text", "ali.1.gz")
 def integer_vectors(name):
     found = read_ali(name)
@@ -96,8 +103,12 @@ def integer_vectors(name):
     same(found, read_ali("again.gz"))
 
 
-@target(lambda: {"binary": b"spk1 " + hand.HEADER + hand.floats(MATRIX) + b"spk2 " + hand.HEADER + hand.floats(MATRIX.astype(np.float64)),
-                 "text": b"spk1  [\n  1 2.5\n  -3 1e-5 ]\nspk2  [\n  1 2 ]\n"})
+@target(
+    lambda: {
+        "binary": b"spk1 " + hand.HEADER + hand.floats(MATRIX) + b"spk2 " + hand.HEADER + hand.floats(MATRIX.astype(np.float64)),
+        "text": b"spk1  [\n  1 2.5\n  -3 1e-5 ]\nspk2  [\n  1 2 ]\n",
+    }
+)
 @each("binary", "text")
 def matrices(name):
     found = read_matrices(name)
@@ -114,17 +125,33 @@ def matrix_file(name):
 
 
 def features() -> Files:
-    compressed = (b"CM " + np.array([-1, 2], "<f4").tobytes() + np.array([4, 2], "<i4").tobytes() + np.array([0, 9, 90, 900] * 2, "<u2").tobytes() + bytes(range(0, 256, 32)))
+    compressed = (
+        b"CM "
+        + np.array([-1, 2], "<f4").tobytes()
+        + np.array([4, 2], "<i4").tobytes()
+        + np.array([0, 9, 90, 900] * 2, "<u2").tobytes()
+        + bytes(range(0, 256, 32))
+    )
     coarse = b"CM2 " + np.array([-1, 2], "<f4").tobytes() + np.array([2, 3], "<i4").tobytes() + np.arange(6, dtype="<u2").tobytes()
-    objects = [hand.HEADER + hand.floats(MATRIX), hand.HEADER + hand.floats(MATRIX.astype(np.float64)), hand.HEADER + compressed, hand.HEADER + coarse, b" [\n 1 2\n 3 4 ]\n"]
+    objects = [
+        hand.HEADER + hand.floats(MATRIX),
+        hand.HEADER + hand.floats(MATRIX.astype(np.float64)),
+        hand.HEADER + compressed,
+        hand.HEADER + coarse,
+        b" [\n 1 2\n 3 4 ]\n",
+    ]
     archive, index, sizes = b"", [], (4, 4, 4, 2, 2)
     for number, entry in enumerate(objects):
         archive += f"u{number} ".encode()
         index.append(f"u{number} feats.ark:{len(archive)}\n")
         archive += entry
     table = "".join(f"u{number} u{number}\n" for number in range(5)).encode()
-    return {"feats.ark": archive, "data/feats.scp": "".join(index).encode(), "data/utt2spk": table,
-            "data/utt2num_frames": "".join(f"u{number} {size}\n" for number, size in enumerate(sizes)).encode()}
+    return {
+        "feats.ark": archive,
+        "data/feats.scp": "".join(index).encode(),
+        "data/utt2spk": table,
+        "data/utt2num_frames": "".join(f"u{number} {size}\n" for number, size in enumerate(sizes)).encode(),
+    }
 
 
 @target(features)
@@ -133,7 +160,7 @@ def feature_archives():
     with contextlib.suppress(RecipeError):
         for utt, entry in data.feats.items():
             assert read_matrix(entry, id=utt).dtype in (np.float32, np.float64)
-    for utt, rows in FeatureReader(data, None):
+    for _, rows in FeatureReader(data, None):
         assert rows.ndim == 2 and rows.dtype == np.float32 and np.isfinite(rows).all()
 
 
@@ -168,7 +195,12 @@ def posteriors(name):
             assert found[key].counts.sum() == len(found[key].ids) == len(found[key].weights)
 
 
-@target(lambda: {"text": MODEL_TEXT.encode(), "binary": hand.HEADER + hand.transition_model({1: hand.BAKIS, 3: hand.BAKIS}) + hand.gaussians(2, {1: hand.BAKIS, 3: hand.BAKIS})})
+@target(
+    lambda: {
+        "text": MODEL_TEXT.encode(),
+        "binary": hand.HEADER + hand.transition_model({1: hand.BAKIS, 3: hand.BAKIS}) + hand.gaussians(2, {1: hand.BAKIS, 3: hand.BAKIS}),
+    }
+)
 @each("text", "binary")
 def model(name):
     transitions, gaussians = read_model(name)
@@ -193,7 +225,7 @@ def tree(name):
         for pdf_class in range(3):
             found.possible_pdfs(phone, pdf_class)
             with contextlib.suppress(RecipeError):
-                found.pdf((1, phone, 1)[:found.width] + (1,) * (found.width - 3), pdf_class)
+                found.pdf((1, phone, 1)[: found.width] + (1,) * (found.width - 3), pdf_class)
 
 
 @target(lambda: {"text": TOPO_TEXT.encode(), "binary": hand.HEADER + hand.topology()})
@@ -241,7 +273,9 @@ def experiment() -> Files:
         make_lang(folder)
         alignments = {}
         data = DataDir(folder / "data", {})
-        for number, (utt, words, phones) in enumerate((("c1-A_1", ["one"], [(1, 6), (3, 4), (4, 4)]), ("c1-A_2", ["two"], [(5, 5), (6, 5), (1, 8)]))):
+        for number, (utt, words, phones) in enumerate(
+            (("c1-A_1", ["one"], [(1, 6), (3, 4), (4, 4)]), ("c1-A_2", ["two"], [(5, 5), (6, 5), (1, 8)]))
+        ):
             alignments[utt] = hand.path(phones)[0]
             data.utt2spk[utt], data.text[utt], data.segments[utt] = "c1-A", words, Segment("c1-A", float(number), number + 0.5)
         data.wav["c1-A"], data.channel["c1-A"] = "c1.wav", ("c1", "A")

@@ -1,6 +1,7 @@
 """Dictionaries, lang directories, language models."""
 
 import gzip
+
 import numpy as np
 
 from fuzz.corpus import temporary
@@ -13,21 +14,29 @@ from pytorch_nnet.lang.lang_dir import LangDir, read_symbols, write_lang
 from pytorch_nnet.lang.lexicon import Dictionary
 from pytorch_nnet.lang.model import perplexity
 
-ARPA = ("free text\n\n\\data\\\nngram 1=5\nngram 2=4\nngram 3=2\n\n\\1-grams:\n-1.5\t</s>\n-99\t<s>\t-0.3\n-0.7\ta\t-0.2\n-0.9\tb\t-0.1\n-1.2\t<unk>\n\n"
-        "\\2-grams:\n-0.4\t<s> a\t-0.2\n-0.6\ta b\t-0.1\n-0.5\tb </s>\n-0.8\ta </s>\n\n\\3-grams:\n-0.2\t<s> a b\n-0.3\ta b </s>\n\n\\end\\\n").encode()
+ARPA = (
+    "free text\n\n\\data\\\nngram 1=5\nngram 2=4\nngram 3=2\n\n\\1-grams:\n-1.5\t</s>\n-99\t<s>\t-0.3\n-0.7\ta\t-0.2\n-0.9\tb\t-0.1\n-1.2\t<unk>\n\n"
+    "\\2-grams:\n-0.4\t<s> a\t-0.2\n-0.6\ta b\t-0.1\n-0.5\tb </s>\n-0.8\ta </s>\n\n\\3-grams:\n-0.2\t<s> a b\n-0.3\ta b </s>\n\n\\end\\\n"
+).encode()
 
 
 def dictionary_files() -> Files:
-    return {"dict/lexicon.txt": b"<unk> SPN\n!SIL SIL\nhello h e l o\nit's i t s\nhello h a l o\nis i s\n\xc3\xa9t\xc3\xa9 e t e\n",
-            "dict/silence_phones.txt": b"SIL\nSPN NSN\n", "dict/nonsilence_phones.txt": b"h\ne a\nl\no\ni\nt\ns\n",
-            "dict/optional_silence.txt": b"SIL\n", "dict/extra_questions.txt": b"e a i o\nh l t s\n"}
+    return {
+        "dict/lexicon.txt": b"<unk> SPN\n!SIL SIL\nhello h e l o\nit's i t s\nhello h a l o\nis i s\n\xc3\xa9t\xc3\xa9 e t e\n",
+        "dict/silence_phones.txt": b"SIL\nSPN NSN\n",
+        "dict/nonsilence_phones.txt": b"h\ne a\nl\no\ni\nt\ns\n",
+        "dict/optional_silence.txt": b"SIL\n",
+        "dict/extra_questions.txt": b"e a i o\nh l t s\n",
+    }
 
 
 @target(dictionary_files)
 def dictionary():
     found = Dictionary.load("dict", "<unk>")
     lang = write_lang(found, "<unk>", "lang")
-    assert lang.id2word[lang.oov] == "<unk>" and lang.lexicon == sorted({entry for entry in found.lexicon}, key=lambda e: " ".join((e[0], e[0], *e[1])).encode())
+    assert lang.id2word[lang.oov] == "<unk>" and lang.lexicon == sorted(
+        set(found.lexicon), key=lambda e: " ".join((e[0], e[0], *e[1])).encode()
+    )
     assert [lang.id2phone[phone] for phone in lang.silence_phones] == found.silence_phones
     assert set(read_topology("lang/topo").phones.tolist()) == {*lang.silence_phones, *lang.nonsilence_phones}
     validate_lang("lang")

@@ -24,15 +24,25 @@ def write_networks(folder) -> None:
     extractor = {"feature_type": FbankConfig.feature_type, "frame_shift": 10.0}
     for name, seed in (("one", 1), ("two", 2)):
         torch.manual_seed(seed)
-        save_model(folder / "exp" / name, build_network(options, 3, 31), options=record(options), counts=np.array([3, 4, 5]), info={
-            "num_classes": 3, "dim": 31, "cmvn": {"norm_means": True, "norm_vars": False}, "label_map": "", "extractor": extractor})
+        save_model(
+            folder / "exp" / name,
+            build_network(options, 3, 31),
+            options=record(options),
+            counts=np.array([3, 4, 5]),
+            info={"num_classes": 3, "dim": 31, "cmvn": {"norm_means": True, "norm_vars": False}, "label_map": "", "extractor": extractor},
+        )
     (folder / "exp/both").mkdir()
     (folder / "exp/both/ensemble.yaml").write_text(ENSEMBLE)
 
 
 def computes(network) -> None:
     posteriors = network.posteriors(np.ones((4, 31), np.float32))
-    assert posteriors.shape == (4, 3) and np.isfinite(posteriors).all() and np.allclose(posteriors.sum(1), 1, atol=1e-4) and np.isfinite(network.priors).all()
+    assert (
+        posteriors.shape == (4, 3)
+        and np.isfinite(posteriors).all()
+        and np.allclose(posteriors.sum(1), 1, atol=1e-4)
+        and np.isfinite(network.priors).all()
+    )
     assert (network.priors > 0).all()
 
 

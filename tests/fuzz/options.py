@@ -16,7 +16,8 @@ from pytorch_nnet.io.options import build, load_config, parse, record
 from pytorch_nnet.training.options import TrainOptions
 
 CLASSES = (DecodeOptions, MakeMfccOptions, DeltasOptions, MonoOptions, TrainOptions)
-CONFIG = b"# sizes\narch: blstm\nhidden: [64, 64]\nbatch: 256\nrate: 0.05\nnesterov: false\nnj: 4\nbeam: 13\nmax-active: 7000\nrealign-iters: 1,2,3\ncmd: utils/run.py\n"
+CONFIG = (b"# sizes\narch: blstm\nhidden: [64, 64]\nbatch: 256\nrate: 0.05\nnesterov: false\nnj: 4\nbeam: 13\nmax-active: 7000\n"
+          b"realign-iters: 1,2,3\ncmd: utils/run.py\n")
 COMMAND = b"--nj\n4\n--beam=13.5\n--norm_vars=true\n--realign-iters\n1,2,3\n--config\nconf.yaml\nexp/graph\ndata/dev"
 SCRIPT = f"""set -euo pipefail; stage=0 nj=2 force=false cmd=utils/run.py lm_weight=0.5 sizes="1 2" help_message=help; . "{ROOT}/utils/parse_options.sh"
 printf '%s\\n' "$stage" "$nj" "$force" "$cmd" "$@" >/dev/null"""
@@ -27,8 +28,12 @@ def sound(options) -> None:
     for field in fields(options):
         value = getattr(options, field.name)
         assert not isinstance(value, float) or math.isfinite(value), field.name
-        assert not isinstance(field.default, (int, float, str)) or isinstance(value, type(field.default)) or field.default == value or (
-            isinstance(field.default, float) and isinstance(value, int)), (field.name, value)
+        assert (
+            not isinstance(field.default, (int, float, str))
+            or isinstance(value, type(field.default))
+            or field.default == value
+            or (isinstance(field.default, float) and isinstance(value, int))
+        ), (field.name, value)
 
 
 @target(lambda: {"config.yaml": CONFIG})
@@ -49,7 +54,7 @@ def arguments():
     refused = []
     for options in CLASSES:
         try:
-            sound(parse(options, argv, "usage", nargs=(0, 10 ** 6))[0])
+            sound(parse(options, argv, "usage", nargs=(0, 10**6))[0])
         except SystemExit as error:  # --help
             assert not error.code
         except RecipeError as error:
@@ -58,8 +63,13 @@ def arguments():
         raise refused[0]
 
 
-@target(lambda: {"arguments": b"--stage\n4\n--nj=3\n--force\n--cmd\nutils/run.py --max-jobs-run 2\n--config\nconf.sh\ndata\n", "conf.sh": b"# sizes\nnj=5\n--stage=2  # why\nsizes=3 4\n"},
-        cost=4)
+@target(
+    lambda: {
+        "arguments": b"--stage\n4\n--nj=3\n--force\n--cmd\nutils/run.py --max-jobs-run 2\n--config\nconf.sh\ndata\n",
+        "conf.sh": b"# sizes\nnj=5\n--stage=2  # why\nsizes=3 4\n",
+    },
+    cost=4,
+)
 def shell_options():
     argv = [word for word in Path(require_file("arguments")).read_bytes().replace(b"\0", b"").split(b"\n") if len(word) < 20_000][:50]
     done = subprocess.run(["bash", "-c", SCRIPT, "prog", *argv], capture_output=True)

@@ -12,18 +12,22 @@ from pytorch_nnet.frames.store import FrameStore, write_frame_store
 
 def write_stores(folder) -> None:
     rows = np.random.default_rng(1).normal(size=(30, 31))
-    store = write_frame_store(folder / "frames", [(utt, rows, np.arange(30) % 5) for utt in ("u1", "u2")], num_classes=5, label_map="m", cmvn={"norm_means": True})
+    store = write_frame_store(
+        folder / "frames", [(utt, rows, np.arange(30) % 5) for utt in ("u1", "u2")], num_classes=5, label_map="m", cmvn={"norm_means": True}
+    )
     (folder / "shard").mkdir()
     shard = ShardWriter(folder / "shard", {"max_classes": 3, "mass_cut": 1.0})
     shard.add_kept(np.full(60, 2, np.uint8), np.tile(np.array([1, 3], np.uint16), 60), np.tile(np.array([0.75, 0.25], np.float16), 60))
     shard.close()
-    merge_shards([folder / "shard"], folder / "soft", store, teachers=[{"name": "t", "sha256": "", "weight": 1.0}], max_classes=3, mass_cut=1.0)
+    merge_shards(
+        [folder / "shard"], folder / "soft", store, teachers=[{"name": "t", "sha256": "", "weight": 1.0}], max_classes=3, mass_cut=1.0
+    )
     for path in (folder / "shard").iterdir():
         path.unlink()
 
 
 def use(store: FrameStore, soft: SoftLabelStore) -> None:
-    for index, rows, labels in store.utterances():
+    for _, rows, labels in store.utterances():
         assert rows.shape == (len(labels), store.dim) and np.isfinite(rows).all() and labels.max() < store.num_classes
     assert store.label_counts().sum() == store.num_frames and len(set(store.utts)) == store.num_utts
     soft.check_matches(store)

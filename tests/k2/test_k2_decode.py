@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reference_search import k2_graph_rows, viterbi
 
 from pytorch_nnet.decoding.k2_decode import K2Decoder, lattice_of_frames
 from pytorch_nnet.decoding.k2_graph import K2Graph
@@ -14,6 +13,7 @@ from pytorch_nnet.decoding.lattice import LatticeReader, best_paths, one_best
 from pytorch_nnet.decoding.openfst import ARC, FstArrays
 from pytorch_nnet.decoding.search import SearchOptions
 from pytorch_nnet.io.archives import write_archive
+from reference_search import k2_graph_rows, viterbi
 
 ROOT = Path(__file__).resolve().parents[2]
 PDFS = 4

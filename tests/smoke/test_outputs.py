@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 from pytorch_nnet.corpus.datadir import DataDir, read_text
 from pytorch_nnet.decoding.lattice import LatticeReader, best_paths, one_best
 from pytorch_nnet.frames.softlabels import SoftLabelStore
@@ -21,6 +20,8 @@ from pytorch_nnet.io.archives import read_alignments
 from pytorch_nnet.lang.lang_dir import LangDir
 from pytorch_nnet.scoring.glm import Glm, apply_rules
 from pytorch_nnet.scoring.tune import choose, read_sweep
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SYSTEMS = ["mono", "tri1", "tri2", "tri3", "dnn", "cnn", "sainath", "lstm1", "lstm2", "ens_lstm_cnn", "ens_2lstm", "ens_2lstm_cnn",
            "self", "student_l0.75_c90"]
@@ -94,7 +95,7 @@ def test_nist_scoring_of_every_system(recipe):
 
 def test_best_wer_reads_the_files(recipe):
     folder = recipe / "exp/mono/decode_dev_tg"
-    lines = subprocess.run("grep -H WER wer_* | " + str(ROOT / "utils/best_wer.sh"), shell=True, cwd=folder, text=True,
+    lines = subprocess.run(["bash", "-c", f"grep -H WER wer_* | {ROOT}/utils/best_wer.sh"], cwd=folder, text=True,
                            capture_output=True, check=True).stdout
     best = min(float(re.search(r"%WER (\S+)", path.read_text())[1]) for path in folder.glob("wer_*"))
     assert lines.startswith(f"%WER {best:.2f} ")

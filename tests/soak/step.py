@@ -1,6 +1,5 @@
 """What the stages of tests/soak/run.sh do: step.py data|store|ali|feats|lattices <folder> [<job>]. Each takes its time over writing."""
 
-import sys
 import time
 from pathlib import Path
 

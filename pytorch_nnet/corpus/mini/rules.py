@@ -89,7 +89,7 @@ seen: {3} seen | {1} owned | {1} wanted | {1} lost | {1} tried
 det: {5} the | {4} a | {3} my | {2} that | {2} our | {1} this | {1} your | {1} <det_adj> | {1} a <quality>
 det_adj: my old | that new | our first | the other | the same | the last | my favorite | the whole | a different
 all: {4} the | {3} all the | {3} <none> | {2} those | {2} most | {1} good | {1} these | {1} other | {1} expensive
-none: 
+none:
 amount: {4} a lot of | {3} some | {2} two | {2} a couple of | {1} three | {1} six | {1} many | {1} a few | {1} enough
   | {1} several | {1} hundreds of | {1} half of the | {1} so many | {1} too many | {1} plenty of | {1} four or five
   | {1} no

@@ -123,22 +123,20 @@ def write_ms98(root: Path, conversation: Conversation) -> None:
     """Both sides' trans.text and word.text; [silence] fills the time between segments."""
     number = conversation.name[3:]  # sw02001 -> 2001
     for side, letter in enumerate("AB"):
-        trans, words, clock = [], [], 0.0
-
-        def add(start: float, end: float, timed: list[tuple[float, float, str]]) -> None:
-            name = f"sw{number}{letter}-ms98-a-{len(trans) + 1:04d}"
-            trans.append(f"{name} {start:.6f} {end:.6f} {' '.join(word for _, _, word in timed)}")
-            words.extend(f"{name} {first:.6f} {last:.6f} {word}" for first, last, word in timed)
-
+        lines: list[tuple[float, float, list[tuple[float, float, str]]]] = []  # start, end, timed words
+        clock = 0.0
         for segment in (s for s in conversation.segments if s.side == side):
             if segment.start - clock > 0.01:
-                add(clock, segment.start, [(clock, segment.start, "[silence]")])
-            add(segment.start, segment.end, [(word.start, word.end, word.word) for word in segment.words])
+                lines.append((clock, segment.start, [(clock, segment.start, "[silence]")]))
+            lines.append((segment.start, segment.end, [(word.start, word.end, word.word) for word in segment.words]))
             clock = segment.end
         if conversation.duration - clock > 0.01:
-            add(clock, conversation.duration, [(clock, conversation.duration, "[silence]")])
-        for kind, lines in (("trans", trans), ("word", words)):
-            write_lines(root / number[:2] / number / f"sw{number}{letter}-ms98-a-{kind}.text", lines)
+            lines.append((clock, conversation.duration, [(clock, conversation.duration, "[silence]")]))
+        named = [(f"sw{number}{letter}-ms98-a-{index:04d}", *line) for index, line in enumerate(lines, 1)]
+        trans = [f"{name} {start:.6f} {end:.6f} {' '.join(word for _, _, word in timed)}" for name, start, end, timed in named]
+        words = [f"{name} {first:.6f} {last:.6f} {word}" for name, _, _, timed in named for first, last, word in timed]
+        for kind, content in (("trans", trans), ("word", words)):
+            write_lines(root / number[:2] / number / f"sw{number}{letter}-ms98-a-{kind}.text", content)
 
 
 def write_dictionary(path: Path, lexicon: dict[str, list[list[str]]]) -> None:
