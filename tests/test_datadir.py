@@ -219,7 +219,8 @@ def test_what_else_is_wrong_is_named(data, name, content, message, wrong):
 
 
 EXTRA = {"vad.scp": ("utterance", "x.ark:3", None), "utt2lang": ("utterance", "en", "en us"), "utt2uniq": ("utterance", "u", "a b"),
-         "utt2dur": ("utterance", "1.5", "0"), "utt2max_frames": ("utterance", "90", "many"), "utt2warp": ("utterance", "1.1", "-1"), "reco2dur": ("recording", "3.0", "nan"),
+         "utt2dur": ("utterance", "1.5", "0"), "utt2max_frames": ("utterance", "90", "many"),
+         "utt2warp": ("utterance", "1.1", "-1"), "reco2dur": ("recording", "3.0", "nan"),
          "spk2gender": ("speaker", "f", "female"), "spk2warp": ("speaker", "0.9", "inf")}
 
 
