@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ..frames.store import CONTEXT, WINDOW
+from ..frames.store import CONTEXT, MAX_CLASSES, WINDOW
 from ..io.errors import RecipeError, reading, require_file
 from ..io.options import load_config
 from ..io.publish import publish
@@ -161,7 +161,10 @@ def load_network(folder, device: str = "cpu") -> Network:
     if missing:
         raise RecipeError("info.json lacks an entry", file=folder / "info.json", id=missing[0],
                           next="train it again (steps/train_nnet)")
+    check_info(info, folder / "info.json")
     shape = shape_from(config, where=str(folder / "config.yaml"))
+    with torch.device("meta"):  # no memory is taken for weights before those in the file are known to fit
+        compare_shapes(build_network(shape, info["num_classes"], info["dim"]), folder / "model.safetensors")
     module = build_network(shape, info["num_classes"], info["dim"])
     load_weights(module, folder / "model.safetensors")
     counts = read_counts(folder / "prior_counts")
@@ -177,23 +180,42 @@ def load_network(folder, device: str = "cpu") -> Network:
     return Network(folder, module, counts, config, info, sha256, device)
 
 
-def load_weights(module: nn.Module, path) -> None:
-    """Copies weights from a safetensors file. Raises RecipeError if names or shapes differ."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def check_info(info: dict[str, Any], path) -> None:
+    """Raises RecipeError where an entry of info.json is of another type than `save_model` writes."""
+    types = {"kind": str, "parameters": int, "display": str, "num_classes": int, "dim": int, "cmvn": dict, "label_map": str, "extractor": dict,
+             "sha256": str}
+    for name, kind in types.items():
+        value = info.get(name, kind())
+        limit = MAX_CLASSES if name == "num_classes" else 1 << 40
+        if type(value) is not kind or isinstance(value, int) and not 0 < value <= limit:
+            raise RecipeError("bad entry of info.json", file=path, id=name, expected=kind.__name__, found=repr(value)[:80],
+                              next="train it again (steps/train_nnet)")
+
+
+def compare_shapes(module: nn.Module, path) -> None:
+    """Raises RecipeError if names or shapes of the weights in a safetensors file are not those of a network."""
+    from safetensors import SafetensorError, safe_open
 
     try:
-        weights = load_file(require_file(path))
+        with safe_open(require_file(path), "pt") as file:
+            weights = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
     except SafetensorError as error:
         raise RecipeError("weights file is damaged", file=path, found=str(error),
                           next="train it again (steps/train_nnet)") from None
-    own = module.state_dict()
+    own = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     for name in sorted(own.keys() | weights.keys()):
-        expected, found = (tuple(group[name].shape) if name in group else "absent" for group in (own, weights))
+        expected, found = (group.get(name, "absent") for group in (own, weights))
         if expected != found:
             raise RecipeError("weights do not fit the network", file=path, id=name, expected=expected, found=found,
                               next="compare config.yaml: architecture, widths, number of classes")
-    module.load_state_dict(weights)
+
+
+def load_weights(module: nn.Module, path) -> None:
+    """Copies weights from a safetensors file. Raises RecipeError if names or shapes differ."""
+    from safetensors.torch import load_file
+
+    compare_shapes(module, path)
+    module.load_state_dict(load_file(path))
 
 
 def read_counts(path) -> np.ndarray:
@@ -203,4 +225,7 @@ def read_counts(path) -> np.ndarray:
     if words[:1] != ["["] or words[-1:] != ["]"]:
         raise RecipeError("not a Kaldi text vector", file=path, expected="[ counts ]", found=" ".join(words[:4]))
     with reading(path):
-        return np.array([float(word) for word in words[1:-1]])
+        counts = np.array([float(word) for word in words[1:-1]])
+        if not (np.isfinite(counts).all() and (counts >= 0).all()):
+            raise ValueError("counts that are not finite, or below 0")
+        return counts

@@ -53,7 +53,7 @@ def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[f
     """
     folder = Path(decode_dir)
     references = read_text(Path(data) / "text")
-    speakers = read_scp(Path(data) / "utt2spk") if (Path(data) / "utt2spk").exists() else {}
+    speakers = read_scp(Path(data) / "utt2spk", allow_pipes=True) if (Path(data) / "utt2spk").exists() else {}
     symbols = Words(words_dir)
     rules, letters = Glm.read(rules_file) if rules_file else None, read_letters(data)
     for old in (*folder.glob("wer_*"), *folder.glob("scoring/*.txt"), *folder.glob("scoring/*.counts")):
