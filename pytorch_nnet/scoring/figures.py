@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from itertools import accumulate
 from pathlib import Path
-from typing import Sequence
+from typing import NamedTuple, Sequence
 
 from ..io.publish import publish_path
 from .results import System
@@ -13,9 +13,6 @@ from .results import System
 
 def draw(out, exp, systems: Sequence[System]) -> list[str]:
     """Publishes the figures there is material for in the folder `out`; returns their names."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     names = []
     curves = {system.display: records for system in systems
               if (records := read_records(Path(exp) / system.name / "train.jsonl"))}
@@ -38,15 +35,37 @@ def millions_seen(records: list[dict]) -> list[float]:
     return [total / 1e6 for total in accumulate(record["frames"] for record in records)]
 
 
-def draw_learning_curves(path: Path, curves: dict[str, list[dict]]) -> str:
-    from matplotlib import pyplot
+class Change(NamedTuple):
+    """What the schedule did after an epoch. rate: the new one, None if it stayed. rollback: the epoch whose weights came back, or 0."""
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    epoch: int
+    rate: float | None
+    rollback: int
+
+
+def changes(records: Sequence[dict]) -> list[Change]:
+    """Rate changes and rollbacks of a training, in order."""
+    found, best = [], 0
+    for epoch, (record, after) in enumerate(zip(records, [*records[1:], None]), 1):
+        events = record["event"].split()
+        best = epoch if "best" in events else best
+        rate = after["lr"] if after and after["lr"] != record["lr"] else None
+        if rate is not None or "rollback" in events:
+            found.append(Change(epoch, rate, best if "rollback" in events else 0))
+    return found
+
+
+def draw_learning_curves(path: Path, curves: dict[str, list[dict]]) -> str:
+    """Dots where the rate fell, crosses where the weights of the best epoch came back. The suffix, .png or .svg, says the format."""
+    figure, axes = start().subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for index, (label, records) in enumerate(curves.items()):
-        frames = millions_seen(records)
+        frames, found = millions_seen(records), changes(records)
         style = dict(color=f"C{index % 10}", linestyle=("-", "--", ":")[index // 10 % 3], linewidth=1.4)
-        axes[0].plot(frames, [record["valid_loss"] for record in records], label=label, **style)
-        axes[1].plot(frames, [100 * record["valid_fer"] for record in records], **style)
+        for axis, values in zip(axes, ([record["valid_loss"] for record in records], [100 * record["valid_fer"] for record in records])):
+            axis.plot(frames, values, label=label, **style)
+            for marker, epochs in ((".", [one.epoch for one in found if one.rate is not None]),
+                                   ("x", [one.epoch for one in found if one.rollback])):
+                axis.plot([frames[epoch - 1] for epoch in epochs], [values[epoch - 1] for epoch in epochs], marker, color=style["color"])
     for axis, title in zip(axes, ("cross-entropy, dev (nats per frame)", "FER, dev (%)")):
         axis.set(title=title, xlabel="training frames (millions)")
         axis.grid(alpha=0.3)
@@ -55,9 +74,7 @@ def draw_learning_curves(path: Path, curves: dict[str, list[dict]]) -> str:
 
 
 def draw_fer_wer(path: Path, points: Sequence[tuple[str, float, float]]) -> str:
-    from matplotlib import pyplot
-
-    figure, axis = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    figure, axis = start().subplots(figsize=(8, 4.5), layout="constrained")
     for index, (label, fer, wer) in enumerate(points):
         axis.scatter(fer, wer, s=45, color=f"C{index % 10}", marker="osD^v"[index // 10 % 5], label=label)
     axis.set(xlabel="FER, dev (%)", ylabel="WER, test (%)", title="Frame error against word error")
@@ -66,10 +83,22 @@ def draw_fer_wer(path: Path, points: Sequence[tuple[str, float, float]]) -> str:
     return save(figure, path)
 
 
+def start():
+    """pyplot, for files alone."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
 def save(figure, path: Path) -> str:
     from matplotlib import pyplot
 
-    with publish_path(path) as temporary:
-        figure.savefig(temporary, dpi=130, metadata={"Software": None})  # no version: equal input, equal bytes
+    # No version, no date, no chance names: equal input, equal bytes.
+    metadata = {"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None}
+    with publish_path(path) as temporary, pyplot.rc_context({"svg.hashsalt": path.stem}):
+        figure.savefig(temporary, dpi=130, metadata=metadata)
     pyplot.close(figure)
     return path.name
