@@ -18,12 +18,12 @@ from conftest import ROOT
 from pytorch_nnet.hmm.aligned import Span
 from pytorch_nnet.scoring.confusions import Confusions, phones_of_classes, read_confusions, write_confusions
 from pytorch_nnet.scoring.costs import stage_costs
-from pytorch_nnet.scoring.figures import Change, changes
 from pytorch_nnet.scoring.page import charts, curves, markdown, phones, svg, transcripts
 from pytorch_nnet.scoring.page.cost import cost_table, seconds_text
 from pytorch_nnet.scoring.page.document import Section, document
 from pytorch_nnet.scoring.page.utterance import draw, png
 from pytorch_nnet.scoring.transcripts import TimedToken, Transcript, aligned, frequent, with_times
+from pytorch_nnet.training.records import Change, changes
 from toy_lattices import decoded
 
 VOID = {"meta", "link", "img", "br"}
@@ -118,7 +118,8 @@ def test_panel_places_values():
     assert svg.log_ticks(0.02, 0.6) == pytest.approx([0.02, 0.05, 0.1, 0.2, 0.5])
 
 
-RECORDS = [{"epoch": n, "frames": 1000, "lr": rate, "train_loss": 2 / n, "valid_loss": 2.2 / n, "valid_fer": 0.8 / n, "event": event}
+RECORDS = [{"epoch": n, "frames": 1000, "lr": rate, "train_loss": 2 / n, "valid_loss": 2.2 / n, "valid_fer": 0.8 / n, "seconds": 1.5,
+            "event": event}
            for n, rate, event in ((1, 0.1, "best"), (2, 0.1, "best decay"), (3, 0.05, ""), (4, 0.05, "decay rollback"), (5, 0.025, "best stop"))]
 
 
@@ -221,7 +222,7 @@ def test_transcripts_show_every_utterance_and_error():
 
 # --- costs
 
-def marker(folder, name, began, seconds, number=3, peak=100.0, inputs=(), command=("utils/run.py", "x.log", "steps/train_mono")):
+def marker(folder, name, began, seconds, number=3, peak=100.0, inputs=(), command=("steps/train_mono",)):
     folder.mkdir(parents=True, exist_ok=True)
     stage = {"script": "run.sh", "number": number, "title": NASTY}
     (folder / name).write_text(json.dumps({"command": [*command, str(folder)], "inputs": dict(inputs), "began": began, "seconds": seconds,

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytorch_nnet.io.errors import RecipeError
-from pytorch_nnet.scoring.figures import millions_seen
 from pytorch_nnet.scoring.glm import Glm, apply_rules
 from pytorch_nnet.scoring.tune import choose, read_sweep, tune
 from pytorch_nnet.scoring.wer import Counts, count_errors, edits, edits_by_utterance, read_wer, write_wer
+from pytorch_nnet.training.records import millions_seen
 from toy_lattices import decoded
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -251,7 +251,7 @@ def exp(tmp_path):
     (exp / "ens/ensemble.yaml").write_text("members: [cnn, lstm1]\nweights: [0.5, 0.5]\n")
     (exp / "cnn/train.jsonl").write_text("".join(json.dumps(
         {"epoch": n, "frames": 1e5, "lr": 0.1, "train_loss": 2 / n, "valid_loss": 2.1 / n,
-         "valid_fer": 0.9 / n, "event": "best"}) + "\n" for n in (1, 2, 3)))
+         "valid_fer": 0.9 / n, "seconds": 1.0, "event": "best"}) + "\n" for n in (1, 2, 3)))
     (exp / "soft_ens").mkdir()
     (exp / "soft_ens/meta.json").write_text(json.dumps({"coverage": [{"C": 1, "mass": 0.7, "classes": 1.0},
                                                                      {"C": 3, "mass": 0.9, "classes": 2.5}]}))

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterable, NamedTuple, Sequence
+from typing import Any, Iterable, NamedTuple
 
 
 class Command(NamedTuple):
@@ -81,13 +81,8 @@ def stage_costs(folders: Iterable[Path], root: Path) -> tuple[list[StageCost], i
         if where and key not in seen:
             seen.add(key)
             stage = stages.setdefault((where["script"], where["number"]), StageCost(where["script"], where["number"], where["title"]))
-            stage.commands.append(Command(record["began"], record["seconds"], record["cpu_seconds"], record["peak_mib"], program(words),
+            stage.commands.append(Command(record["began"], record["seconds"], record["cpu_seconds"], record["peak_mib"], os.path.basename(words[0]),
                                           os.path.relpath(path.parent, root.resolve())))
         elif not where:
             older.add(key)
     return list(stages.values()), len(older)
-
-
-def program(words: Sequence[str]) -> str:
-    """The name of a command's program, behind the launcher and its log."""
-    return os.path.basename(words[2 if os.path.basename(words[0]) == "run.py" and len(words) > 2 else 0])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple, Sequence
+from typing import Sequence
 
 from ..io.publish import publish_path
+from ..training.records import changes, millions_seen, read_records
 from .results import System
 
 
@@ -15,7 +14,7 @@ def draw(out, exp, systems: Sequence[System]) -> list[str]:
     """Publishes the figures there is material for in the folder `out`; returns their names."""
     names = []
     curves = {system.display: records for system in systems
-              if (records := read_records(Path(exp) / system.name / "train.jsonl"))}
+              if (records := read_records(Path(exp) / system.name))}
     if curves:
         names.append(draw_learning_curves(Path(out) / "learning_curves.png", curves))
     points = [(system.display, system.fer, system.errors.test.wer) for system in systems
@@ -23,36 +22,6 @@ def draw(out, exp, systems: Sequence[System]) -> list[str]:
     if points:
         names.append(draw_fer_wer(Path(out) / "fer_wer.png", points))
     return names
-
-
-def read_records(path: Path) -> list[dict]:
-    """One record an epoch, or none if the system was not trained by steps/train_nnet."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def millions_seen(records: list[dict]) -> list[float]:
-    """Millions of frames trained on by the end of each epoch; a record of train.jsonl counts those of its own epoch."""
-    return [total / 1e6 for total in accumulate(record["frames"] for record in records)]
-
-
-class Change(NamedTuple):
-    """What the schedule did after an epoch. rate: the new one, None if it stayed. rollback: the epoch whose weights came back, or 0."""
-
-    epoch: int
-    rate: float | None
-    rollback: int
-
-
-def changes(records: Sequence[dict]) -> list[Change]:
-    """Rate changes and rollbacks of a training, in order."""
-    found, best = [], 0
-    for epoch, (record, after) in enumerate(zip(records, [*records[1:], None]), 1):
-        events = record["event"].split()
-        best = epoch if "best" in events else best
-        rate = after["lr"] if after and after["lr"] != record["lr"] else None
-        if rate is not None or "rollback" in events:
-            found.append(Change(epoch, rate, best if "rollback" in events else 0))
-    return found
 
 
 def draw_learning_curves(path: Path, curves: dict[str, list[dict]]) -> str:

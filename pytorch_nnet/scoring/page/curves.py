@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from ..figures import Change, changes, millions_seen
+from ...training.records import Change, changes, millions_seen
 from .elements import escape, figure, legend
 from .svg import Drawing, Panel, padded, series
 
@@ -16,7 +16,7 @@ XLABEL = "training frames (millions)"
 
 def network_curves(name: str, records: Sequence[dict]) -> str:
     """Cross-entropy and FER by frames seen, with the rate below; a line where the rate fell, a triangle where weights went back."""
-    seen = millions_seen(list(records))
+    seen = millions_seen(records)
     drawing = Drawing(WIDTH, HEIGHT, f"learning curves of {name}")
     x = (0.0, seen[-1])
     width = WIDTH - LEFT - RIGHT
@@ -60,7 +60,7 @@ def all_curves(curves: dict[str, Sequence[dict]]) -> str:
     drawings = []
     for title, key, scale in (("cross-entropy on dev (nats per frame)", "valid_loss", 1), ("FER on dev (%)", "valid_fer", 100)):
         drawing = Drawing(460, 320, f"{title} of all networks")
-        seen = {name: millions_seen(list(records)) for name, records in curves.items()}
+        seen = {name: millions_seen(records) for name, records in curves.items()}
         values = [scale * record[key] for records in curves.values() for record in records]
         reach = min(own[0] for own in seen.values()), max(own[-1] for own in seen.values())
         panel = Panel(drawing, (46, 28, 404, 248), (reach[0] / 1.1, reach[1] * 1.1), padded(values), log="x")

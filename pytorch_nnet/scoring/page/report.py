@@ -12,9 +12,9 @@ from ...hmm.aligned import AlignmentDir
 from ...io.errors import RecipeError, require_file
 from ...io.launcher import DEFAULT_CMD
 from ...io.publish import publish
+from ...training.records import read_records
 from ..confusions import read_confusions
 from ..costs import stage_costs
-from ..figures import read_records
 from ..results import decode_name
 from ..transcripts import Transcript, transcripts
 from ..tune import tune
@@ -132,7 +132,7 @@ def tables(folder: Path, lines: Sequence[str]) -> str:
 
 
 def curves_section(sources: Sources, table: Sequence[Row]) -> str:
-    curves = {row["system"]: records for row in table if (records := read_records(sources.exp / row["name"] / "train.jsonl"))}
+    curves = {row["system"]: records for row in table if (records := read_records(sources.exp / row["name"]))}
     if not curves:
         return absent("no system has a train.jsonl")
     panels = "".join(network_curves(name, records) for name, records in curves.items())
