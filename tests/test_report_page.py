@@ -101,7 +101,8 @@ def test_markdown():
 @given(st.lists(st.text(alphabet="ab<>&\"'*`|#-1. \\![]()", max_size=30), max_size=12))
 def test_markdown_never_lets_html_through(lines):
     page = Balanced(markdown.render(lines, lambda file, words: "", level=2))
-    assert set(page.tags) <= {"p", "em", "strong", "code", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "div", *(f"h{n}" for n in range(1, 7))}
+    assert set(page.tags) <= {"p", "em", "strong", "code", "ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "div",
+                              *(f"h{n}" for n in range(1, 7))}
 
 
 # --- drawings

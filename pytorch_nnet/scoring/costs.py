@@ -81,8 +81,8 @@ def stage_costs(folders: Iterable[Path], root: Path) -> tuple[list[StageCost], i
         if where and key not in seen:
             seen.add(key)
             stage = stages.setdefault((where["script"], where["number"]), StageCost(where["script"], where["number"], where["title"]))
-            stage.commands.append(Command(record["began"], record["seconds"], record["cpu_seconds"], record["peak_mib"], os.path.basename(words[0]),
-                                          os.path.relpath(path.parent, root.resolve())))
+            stage.commands.append(Command(record["began"], record["seconds"], record["cpu_seconds"], record["peak_mib"],
+                                          os.path.basename(words[0]), os.path.relpath(path.parent, root.resolve())))
         elif not where:
             older.add(key)
     return list(stages.values()), len(older)

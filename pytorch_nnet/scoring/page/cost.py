@@ -29,4 +29,5 @@ def cost_table(stages: Sequence[StageCost]) -> str:
 
 def longest(stage: StageCost) -> str:
     ranked = sorted(stage.commands, key=lambda command: -command.seconds)[:LONGEST]
-    return "<br>".join(f'{escape(command.program)} {escape(command.made)} <span class="quiet">{seconds_text(command.seconds)}</span>' for command in ranked)
+    return "<br>".join(f'{escape(command.program)} {escape(command.made)} <span class="quiet">{seconds_text(command.seconds)}</span>'
+                       for command in ranked)

@@ -19,8 +19,8 @@ class Section(NamedTuple):
 def document(title: str, lead: str, sections: Sequence[Section]) -> str:
     """A whole page. title: text. lead: HTML under it. A policy in the page itself forbids it to fetch or to run anything."""
     contents = "".join(f'<li><a href="#{section.anchor}">{escape(section.title)}</a></li>' for section in sections)
-    body = "\n".join(f'<section aria-labelledby="{section.anchor}">\n<h2 id="{section.anchor}">{escape(section.title)}</h2>\n{section.body}\n</section>'
-                     for section in sections)
+    body = "\n".join(f'<section aria-labelledby="{section.anchor}">\n<h2 id="{section.anchor}">{escape(section.title)}</h2>\n'
+                     f"{section.body}\n</section>" for section in sections)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>

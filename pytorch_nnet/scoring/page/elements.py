@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from pathlib import Path
-from typing import Sequence
+from typing import Mapping, Sequence
 
 SHORT = 16  # characters: columns of such cells are not broken into lines
 
@@ -38,8 +38,11 @@ def picture_file(path: Path, words: str) -> str:
     return figure(f'<img class="paper" alt="{escape(words)}" src="{data_url(path.read_bytes())}">')
 
 
-def legend(names: Sequence[str], style: Sequence[str]) -> str:
-    """Names of curves, each with a piece of its line. style: classes of the lines."""
-    keys = "".join(f'<li><svg class="key" viewBox="0 0 24 10" aria-hidden="true"><polyline class="line {kind}" points="1,5 23,5"/></svg>'
-                   f"{escape(name)}</li>" for name, kind in zip(names, style))
-    return f'<ul class="legend">{keys}</ul>'
+def sample(shapes: str) -> str:
+    """A small drawing, 24 by 10, for a legend."""
+    return f'<svg class="key" viewBox="0 0 24 10" aria-hidden="true">{shapes}</svg>'
+
+
+def legend(keys: Mapping[str, str]) -> str:
+    """keys: drawings by what they mean."""
+    return '<ul class="legend">' + "".join(f"<li>{drawing}{escape(name)}</li>" for name, drawing in keys.items()) + "</ul>"

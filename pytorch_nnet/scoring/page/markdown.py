@@ -22,9 +22,9 @@ SPAN = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|(?<![\w*])\*([^*\s](?:[^*]*[^*\s])
 def inline(text: str) -> str:
     """A line's text with its markup, which does not nest; nothing in it is taken for HTML."""
 
-    def span(match: re.Match) -> str:
-        tag = ("code", "strong", "em")[match.lastindex - 1]
-        return f"<{tag}>{match[match.lastindex]}</{tag}>"
+    def span(match: re.Match[str]) -> str:
+        tag, content = next((tag, content) for tag, content in zip(("code", "strong", "em"), match.groups()) if content)
+        return f"<{tag}>{content}</{tag}>"
 
     return SPAN.sub(span, html.escape(text))
 
@@ -64,11 +64,11 @@ def render(lines: Iterable[str], picture: Picture, *, level: int) -> str:
     parts = []
     for kind, block in blocks(lines):
         if kind == "heading":
-            marks, text = HEADING.fullmatch(block[0]).groups()
+            marks, _, text = block[0].partition(" ")
             size = min(len(marks) + level - 1, 6)
             parts.append(f"<h{size}>{inline(text)}</h{size}>")
         elif kind == "picture":
-            words, file = PICTURE.fullmatch(block[0].strip()).groups()
+            words, _, file = block[0].strip()[2:-1].partition("](")
             parts.append(picture(file, words))
         elif kind == "table" and len(block) > 1:
             parts.append(table_html(block))
@@ -88,15 +88,15 @@ def table_html(block: Sequence[str]) -> str:
 
 def list_html(block: Sequence[str]) -> str:
     """Items that are indented are a list in the item before; lines that are no items go on with the one before."""
-    first = ITEM.match(block[0])
+    depth = len(block[0]) - len(block[0].lstrip())
     items: list[tuple[str, list[str]]] = []  # text, lines of the list in it
     for line in block:
         match = ITEM.match(line)
-        if match and len(match[1]) <= len(first[1]):
+        if match and len(match[1]) <= depth:
             items.append((match[3], []))
         elif match or items[-1][1]:
             items[-1][1].append(line)
         else:
             items[-1] = (f"{items[-1][0]} {line.strip()}", [])
-    tag = "ul" if first[2] == "-" else "ol"
+    tag = "ul" if block[0].lstrip().startswith("-") else "ol"
     return f"<{tag}>" + "".join(f"<li>{inline(text)}{list_html(inner) if inner else ''}</li>" for text, inner in items) + f"</{tag}>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Sequence
 
 from ...frames.store import FrameStore
 from ...hmm.aligned import AlignmentDir
@@ -20,22 +20,18 @@ from ..transcripts import Transcript, transcripts
 from ..tune import tune
 from .charts import Row, fer_wer, wer_chart
 from .cost import cost_table
-from .curves import all_curves, network_curves
+from .curves import MARKS, all_curves, network_curves
 from .document import Section, document
-from .elements import escape, picture_file
+from .elements import escape, legend, picture_file
 from .markdown import inline, render
 from .phones import confusion_picture, worst_table
 from .transcripts import frequent_errors, transcript_list
 from .utterance import feature_picture
 
 OWN_FIGURES = ("learning_curves.png", "fer_wer.png")  # of steps/make_tables: the report draws them itself
-LINE = '<svg class="key" viewBox="0 0 24 10" aria-hidden="true"><polyline class="line {}" points="1,5 23,5"/></svg>'
-MARKS = (f'<ul class="legend"><li>{LINE.format("c0")}dev</li><li>{LINE.format("c1 thin")}training</li><li><svg class="key mark" viewBox="0 0 14 12" aria-hidden="true"><polyline class="decay" points="7,0 7,12"/></svg>'
-         'the rate fell</li><li><svg class="key mark" viewBox="0 0 14 12" aria-hidden="true"><polygon class="rollback" points="7,11 1,1 13,1"/></svg>'
-         "back to the weights of the best epoch</li></ul>")
 READING = """\
-<p>Words as the basic scorer counts them, at the LM weight and penalty tuned on {dev}. The words of the reference stand above; where the system differs, its own stand
-below, with the time in the recording, in seconds, at which a word begins:</p>
+<p>Words as the basic scorer counts them, at the LM weight and penalty tuned on {dev}. The words of the reference stand above; where the
+system differs, its own stand below, with the time in the recording, in seconds, at which a word begins:</p>
 <p class="said sample"><span><b>right</b><i>&nbsp;</i><u>1.20</u></span> <span class="S"><b>said</b><i>set</i><u>1.55</u></span>
 <span class="D"><b>lost</b><i>&minus;</i><u>&nbsp;</u></span> <span class="I"><b>&nbsp;</b><i>added</i><u>2.31</u></span></p>
 <p>A deleted word has no time of its own. Folded: one conversation side a line.</p>"""
@@ -45,7 +41,8 @@ below, with the time in the recording, in seconds, at which a word begins:</p>
 class Sources:
     """Where things lie.
 
-    dev, test: data directories; their names are those of the sets. results: the folder with RESULTS.md and table1.tsv, in which the report goes.
+    dev, test: data directories; their names are those of the sets. results: the folder with RESULTS.md and table1.tsv, in which the report
+    goes.
     lm: in the names of decoding directories. shown: systems whose transcripts are shown, by name; empty: the best on dev and the baseline.
     more: other folders with a RESULTS.md. paper: the folder of PAPER.md, in which the report then goes, or None.
     """
@@ -71,13 +68,13 @@ def write_page(sources: Sources) -> Path:
     lines = require_lines(sources.results / "RESULTS.md")
     sections = [
         Section("results", "Results", wer_chart(table) + tables(sources.results, after_lead(lines))),
-        *(Section(f"also-{folder.name}", f"Results: {folder.name}", tables(folder, require_lines(folder / "RESULTS.md"))) for folder in sources.more),
+        *(Section(f"also-{folder.name}", f"Results: {folder.name}", document_section(folder, "RESULTS.md")) for folder in sources.more),
         Section("fer-wer", "Frame error against word error", fer_wer(table) or absent("no system has both")),
         Section("curves", "Learning curves", curves_section(sources, table)),
         Section("phones", "Phone confusions", phones_section(sources)),
         Section("features", "Features and alignment", features_section(sources)),
         Section("transcripts", "References and hypotheses", transcripts_section(sources, table)),
-        *([Section("paper", "The paper's experiments", tables(sources.paper, require_lines(sources.paper / "PAPER.md")))] if sources.paper else []),
+        *([Section("paper", "The paper's experiments", document_section(sources.paper, "PAPER.md"))] if sources.paper else []),
         Section("cost", "Time and memory", cost_section(sources))]
     path = (sources.paper or sources.results) / "report.html"
     with publish(path) as file:
@@ -105,8 +102,8 @@ def lead(table: Sequence[Row], lines: Sequence[str]) -> str:
     figure = ""
     if best:
         row = next(row for row in table if row["name"] == best)
-        figure = (f'<p class="lead">Of {len(table)} systems the best on dev is <strong>{escape(row["system"])}</strong>: WER {row["dev WER %"]} % on dev, '
-                  f'<strong>{row["test WER %"]} %</strong> on the test set.</p>')
+        figure = (f'<p class="lead">Of {len(table)} systems the best on dev is <strong>{escape(row["system"])}</strong>: '
+                  f'WER {row["dev WER %"]}&nbsp;% on dev, <strong>{row["test WER %"]}&nbsp;%</strong> on the test set.</p>')
     return f'{figure}<p class="quiet">{inline(told)}</p>'
 
 
@@ -131,13 +128,18 @@ def tables(folder: Path, lines: Sequence[str]) -> str:
     return render(lines[1:], picture, level=2)
 
 
+def document_section(folder: Path, name: str) -> str:
+    return tables(folder, require_lines(folder / name))
+
+
 def curves_section(sources: Sources, table: Sequence[Row]) -> str:
     curves = {row["system"]: records for row in table if (records := read_records(sources.exp / row["name"]))}
     if not curves:
         return absent("no system has a train.jsonl")
     panels = "".join(network_curves(name, records) for name, records in curves.items())
-    note = "<p>During training the networks are validated on the frames of dev that <code>valid_frames</code> asks for; Table 1's FER is of all of them.</p>"
-    return f'{note}{all_curves(curves)}<h3>Each network</h3>{MARKS}<div class="panels">{panels}</div>'
+    note = ("<p>During training the networks are validated on the frames of dev that <code>valid_frames</code> asks for; "
+            "Table 1's FER is of all of them.</p>")
+    return f'{note}{all_curves(curves)}<h3>Each network</h3>{legend(MARKS)}<div class="panels">{panels}</div>'
 
 
 def phones_section(sources: Sources) -> str:
@@ -148,8 +150,9 @@ def phones_section(sources: Sources) -> str:
     parts = []
     for path in paths:
         found = read_confusions(path)
-        parts.append(f"<h3>{escape(path.stem)}</h3><p>{found.error:.2f} % of {found.frames.sum()} frames of {escape(sources.dev.name)} have another phone than their "
-                     f"label.</p>{confusion_picture(found)}<h4>The most frequent confusions</h4>{worst_table(found)}")
+        told = f"{found.error:.2f} % of {found.frames.sum()} frames of {sources.dev.name} have another phone than their label."
+        parts.append(f"<h3>{escape(path.stem)}</h3><p>{escape(told)}</p>{confusion_picture(found)}"
+                     f"<h4>The most frequent confusions</h4>{worst_table(found)}")
     return "".join(parts)
 
 
@@ -173,8 +176,8 @@ def transcripts_section(sources: Sources, table: Sequence[Row]) -> str:
     found: dict[str, list[Transcript]] = {
         displays[name]: transcripts(sources.test, sources.lang, folders[1], tune(*folders).pair, rules_file=sources.rules, nj=sources.nj,
                                     cmd=sources.cmd) for name, folders in decoded.items()}
-    often: Callable[[str], str] = lambda name: f"<h3>The most frequent errors of {escape(name)}</h3>{frequent_errors(found[name])}"
-    return "".join(map(often, found)) + f"<h3>Every utterance</h3>{READING.format(dev=escape(sources.dev.name))}{transcript_list(found)}"
+    often = (f"<h3>The most frequent errors of {escape(name)}</h3>{frequent_errors(own)}" for name, own in found.items())
+    return "".join(often) + f"<h3>Every utterance</h3>{READING.format(dev=escape(sources.dev.name))}{transcript_list(found)}"
 
 
 def cost_section(sources: Sources) -> str:
@@ -182,5 +185,7 @@ def cost_section(sources: Sources) -> str:
     old = f"<p>{unknown} commands of an older version left no stage in their markers and are not counted.</p>" if unknown else ""
     if not stages:
         return absent("no marker says what its command took") + old
-    return ("<p>Of the last run of every command, until this report was made. Time: in which at least one command of the stage ran; peak: resident memory "
-            f"of the largest process. Work of a command that was killed and went on later, and on other machines, is not in it.</p>{cost_table(stages)}{old}")
+    return ("<p>Of the last run of every command, until this report was made. Time: in which at least one command of the stage ran; peak: "
+            "resident memory of the largest process. Work of a command that was killed and went on later, and work on other machines, is "
+            "not in it.</p>"
+            f"{cost_table(stages)}{old}")

@@ -25,7 +25,7 @@ h3 { font-size: 1.12rem; margin: 2.2rem 0 .6rem; }
 h4 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
 h5 { font-size: .85rem; margin: 0 0 .1rem; overflow-wrap: anywhere; }
 p, li { max-width: 44rem; }
-p { margin: .6rem 0; }
+p { margin: .6rem 0; text-wrap: pretty; }
 a { color: var(--accent); }
 code { font: .88em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 .quiet, figcaption { color: var(--quiet); font-weight: 400; }
@@ -48,8 +48,8 @@ nav a:hover { text-decoration: underline; }
   background-repeat: no-repeat; }
 .scroll:focus-visible { outline: 2px solid var(--accent); }
 .wide { min-width: 44rem; }
-table { border-collapse: collapse; font-size: .88rem; line-height: 1.35; font-variant-numeric: tabular-nums; }
-th, td { padding: .32rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule); }
+table { border-collapse: collapse; font-size: .84rem; line-height: 1.35; font-variant-numeric: tabular-nums; }
+th, td { padding: .32rem .45rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule); }
 th { font-weight: 600; vertical-align: bottom; border-bottom: 1.5px solid var(--ink); }
 .n { text-align: right; }
 td.n, td.s { white-space: nowrap; }
@@ -89,7 +89,6 @@ img.paper { display: block; max-width: 100%; height: auto; background: #fff; bor
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; padding: 0; margin: .6rem 0 0; font-size: .88rem; }
 .legend li { display: flex; align-items: center; gap: .4rem; }
 .key { width: 24px; height: 10px; }
-.key.mark { width: 14px; height: 12px; }
 
 .wer { list-style: none; margin: 0; padding: 0; font-size: .9rem; font-variant-numeric: tabular-nums; }
 .wer li { display: grid; grid-template-columns: minmax(0, 17rem) 1fr 3.2rem; gap: .8rem; align-items: center; max-width: none; padding: .1rem 0; }

@@ -118,7 +118,8 @@ class Panel:
         left, top, width, height = self.box
         return left + width * share(x, self.x, "x" in self.log), top + height * (1 - share(y, self.y, "y" in self.log))
 
-    def axes(self, title: str, *, xlabel: str = "", marks: int = 4, xmarks: int = 5, at: Sequence[float] | None = None, xticks: bool = True) -> None:
+    def axes(self, title: str, *, xlabel: str = "", marks: int = 4, xmarks: int = 5, at: Sequence[float] | None = None,
+             xticks: bool = True) -> None:
         """Grid, numbers, the panel's title above it and the name of x below. at: values of y to mark, in place of round ones."""
         left, top, width, height = self.box
         bottom = top + height

@@ -27,8 +27,8 @@ def feature_picture(store: FrameStore, alignments: AlignmentDir) -> str:
     _, features, _ = next(store.utterances([index]))
     utterance = alignments[store.utts[index]]
     return figure(f'<div class="scroll" tabindex="0"><div class="wide">{draw(np.asarray(features, np.float32), utterance)}</div></div>',
-                  f"{escape(utterance.utt)}, from {utterance.begin:.2f} s of {escape(utterance.file)}, channel {escape(utterance.channel)}. Lines: borders of the "
-                  "alignment's phones; below, words and seconds.")
+                  f"{escape(utterance.utt)}, from {utterance.begin:.2f} s of {escape(utterance.file)}, channel {escape(utterance.channel)}. "
+                  "Lines: borders of the alignment's phones; below, words and seconds.")
 
 
 def draw(features: np.ndarray, utterance: AlignedUtterance) -> Drawing:
