@@ -24,14 +24,17 @@ def plain(value: float) -> str:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """About `count` round numbers from `low` to `high`: steps of 1, 2 or 5 times a power of ten."""
+    """About `count` round numbers, at least two, from `low` to `high`: steps of 1, 2 or 5 times a power of ten."""
     if not low < high:
         return [low]
-    rough = (high - low) / count
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [number * step for number in range(first, last + 1)]
+    power = 10.0 ** math.floor(math.log10((high - low) / count))
+    found: list[float] = []
+    for step in (power * factor for factor in (5, 2, 1, 0.5, 0.2, 0.1)):
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        found = [number * step for number in range(first, last + 1)]
+        if len(found) >= max(2, 0.7 * count):
+            break
+    return found
 
 
 def log_ticks(low: float, high: float) -> list[float]:
