@@ -121,6 +121,7 @@ PICTURES = """Promise.all([...document.querySelectorAll("img, image")].map(one =
 
 def check_page(browser, path, width):
     """Asserts that a page says nothing on the console, fetches nothing but itself, shows every picture and is not wider than the screen."""
+    path = path.resolve()
     browser.complaints.clear()
     browser.requests.clear()
     browser.open(path.as_uri(), width)

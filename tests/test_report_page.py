@@ -231,7 +231,7 @@ def marker(folder, name, began, seconds, number=3, peak=100.0, inputs=(), comman
 
 
 def test_costs_by_stage(tmp_path):
-    marker(tmp_path / "corpus", ".done", 0, 7, number=0)
+    marker(tmp_path / "corpus", ".done", 99, 7, number=0)  # made again after the others
     marker(tmp_path / "exp/a", ".done", 10, 20, inputs={"corpus": {".done": "x"}})
     marker(tmp_path / "exp/b", ".done", 20, 20, peak=250.0)
     marker(tmp_path / "exp/b", ".done.eval", 50, 5)
@@ -245,8 +245,8 @@ def test_costs_by_stage(tmp_path):
     assert unknown == 1 and stages[1].commands[0].program == "train_mono" and stages[1].commands[0].made == "exp/a"
     page = cost_table(stages)
     Balanced(page)
-    assert "<script" not in page and "35.0 s" in page and "<td class=\"n\">4</td>" in page
-    assert [seconds_text(value) for value in (1.25, 100, 7384)] == ["1.2 s", "1 min 40 s", "2 h 03 min"]
+    assert "<script" not in page and "35.0\u00a0s" in page and "<td class=\"n\">4</td>" in page
+    assert [seconds_text(value) for value in (1.25, 100, 7384)] == ["1.2\u00a0s", "1 min 40\u00a0s", "2 h 03\u00a0min"]
 
 
 def test_markers_say_what_a_command_took(run, tmp_path):

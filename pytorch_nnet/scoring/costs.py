@@ -71,7 +71,7 @@ def read_markers(folders: Iterable[Path], root: Path) -> dict[Path, dict[str, An
 
 
 def stage_costs(folders: Iterable[Path], root: Path) -> tuple[list[StageCost], int]:
-    """Stages in the order in which they began, and the number of commands whose markers, of an older version, say no stage."""
+    """Stages by number, those of the script that began first in front, and the number of commands whose markers, of an older version, say no stage."""
     stages: dict[tuple[str, int], StageCost] = {}
     seen, older = set(), set()
     records = sorted(read_markers(folders, root).items(), key=lambda item: (item[1].get("began", 0.0), str(item[0])))
@@ -85,4 +85,5 @@ def stage_costs(folders: Iterable[Path], root: Path) -> tuple[list[StageCost], i
                                           os.path.basename(words[0]), os.path.relpath(path.parent, root.resolve())))
         elif not where:
             older.add(key)
-    return list(stages.values()), len(older)
+    scripts = list(dict.fromkeys(script for script, _ in stages))
+    return sorted(stages.values(), key=lambda stage: (scripts.index(stage.script), stage.number)), len(older)

@@ -11,11 +11,11 @@ LONGEST = 3  # commands of a stage
 
 
 def seconds_text(seconds: float) -> str:
-    """4.2 s, 3 min 05 s or 2 h 07 min."""
+    """4.2 s, 3 min 05 s or 2 h 07 min, number and unit on one line."""
     if seconds < 99.5:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}\u00a0s"
     whole = int(seconds + 0.5)
-    return f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole // 60 % 60:02d} min"
+    return f"{whole // 60} min {whole % 60:02d}\u00a0s" if whole < 3600 else f"{whole // 3600} h {whole // 60 % 60:02d}\u00a0min"
 
 
 def cost_table(stages: Sequence[StageCost]) -> str:
