@@ -159,7 +159,7 @@ def test_phones_that_share_a_class_are_one():
     class Model:
         num_pdfs = 4
 
-        class table:  # noqa: N801
+        class table:
             tuples = np.array([[1, 0, 0, 1], [2, 0, 2, 2], [3, 0, 2, 2], [4, 0, 3, 3], [5, 0, 3, 3]])
 
     names = {0: "<eps>", 1: "sil", 2: "a_B", 3: "a_E", 4: "b", 5: "c", 6: "#0"}
@@ -306,6 +306,7 @@ def step(folder, program, *arguments, code=0):
     return done
 
 
+@pytest.mark.slow
 def test_the_report_holds_every_section(page):
     content = page.read_text()
     parsed = Balanced(content)
@@ -318,6 +319,7 @@ def test_the_report_holds_every_section(page):
     assert "n/a: no exp/frames_dev or no exp/dnn_ali_dev" in content and "n/a: no marker says what its command took" in content
 
 
+@pytest.mark.slow
 def test_a_report_is_the_same_twice(page):
     before = page.read_bytes()
     folder = page.parents[2]
@@ -325,6 +327,7 @@ def test_a_report_is_the_same_twice(page):
     assert page.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_report_refuses_what_contradicts_the_tables(page):
     folder = page.parents[2]
     arguments = ("data/dev", "data/test", "data/lang", "exp", "exp/results")
@@ -360,12 +363,14 @@ def browser(tmp_path_factory):
 
 
 @needs_browser
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 390, 1280])
 def test_the_report_in_a_browser(page, browser, width):
     check_page(browser, page, width)
 
 
 @needs_browser
+@pytest.mark.slow
 def test_the_browser_test_sees_faults(browser, tmp_path):
     (tmp_path / "bad.html").write_text('<p style="width:900px">x</p><img src="none.png"><script>console.error("broken")</script>')
     browser.open((tmp_path / "bad.html").as_uri(), 390)

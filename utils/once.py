@@ -10,9 +10,9 @@ Usage: utils/once.py [options] --out DIR [--out DIR ...] [--in PATH ...] -- <com
   --force       run even if up to date
 
 The marker records the command, a digest of every input, versions of its steps (utils/versions.tsv), a digest of it all, and what it took.
-Inputs are the arguments that name existing files or folders: a file counts by its content, a folder by its markers (or, where it has none, such as a corpus from a disc, by the
-names, sizes and times of its files). --nj, --cmd, --threads and --device do not count, nor does a launcher with its options and log that the
-command begins with: they change where work runs, not what comes out.
+Inputs are the arguments that name existing files or folders: a file counts by its content, a folder by its markers (or, where it has
+none, such as a corpus from a disc, by the names, sizes and times of its files). --nj, --cmd, --threads and --device do not count, nor
+does a launcher with its options and log that the command begins with: they change where work runs, not what comes out.
 It also records size and CRC-32 of the files that the command made (utils/filesums.py). Before a command runs, the files of its inputs
 are compared with what their own markers say, so that damage ends a run before anything is made of it.
 An output whose marker differs is stale: why is said, and it is removed before the command runs; one left by the same command, killed, is kept

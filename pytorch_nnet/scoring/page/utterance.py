@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Sequence
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -68,5 +68,6 @@ def png(features: np.ndarray) -> bytes:
 
     low, high = np.percentile(features, (1, 99))
     buffer = io.BytesIO()
-    imsave(buffer, features.T, vmin=low, vmax=high, cmap="magma", origin="lower", format="png", metadata={"Software": None})
+    metadata: dict[str, Any] = {"Software": None}  # no version: equal input, equal bytes
+    imsave(buffer, features.T, vmin=low, vmax=high, cmap="magma", origin="lower", format="png", metadata=metadata)
     return buffer.getvalue()
