@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -217,6 +218,9 @@ def test_transcripts_show_every_utterance_and_error():
     assert "<script" not in page and parsed.tags.count("details") == 1 and page.count("<h5>") == 2
     assert page.count('class="S"') == 1 and page.count('class="D"') == 1 and "2 errors" not in page and "WER 66.7 %, 0.0 %" in page
     assert frequent(first, "S") == [(("b", "c"), 1)] and "b &rarr; c" in page
+    for one in first + second:
+        one.file = one.utt
+    assert f"<b>{escape(NASTY)} A</b> " in page and "<b>s1</b> " in transcripts.transcript_list({"one": first}), "files of one utterance"
     with pytest.raises(ValueError):
         transcripts.transcript_list({"one": first, "two": second[:1]})
 
@@ -232,7 +236,7 @@ def marker(folder, name, began, seconds, number=3, peak=100.0, inputs=(), comman
 
 def test_costs_by_stage(tmp_path):
     marker(tmp_path / "corpus", ".done", 99, 7, number=0)  # made again after the others
-    marker(tmp_path / "exp/a", ".done", 10, 20, inputs={"corpus": {".done": "x"}})
+    marker(tmp_path / "exp/a", ".done", 10, 20, inputs={"corpus/LDC97S62": {".listing": "x"}})
     marker(tmp_path / "exp/b", ".done", 20, 20, peak=250.0)
     marker(tmp_path / "exp/b", ".done.eval", 50, 5)
     (tmp_path / "exp/c").mkdir()

@@ -53,9 +53,11 @@ class StageCost:
 
 
 def read_markers(folders: Iterable[Path], root: Path) -> dict[Path, dict[str, Any]]:
-    """{path: record} of the markers under these folders, and of those in the folders that these name as inputs, taken from `root`."""
+    """{path: record} of the markers under these folders, and of those of what these name as inputs, taken from `root`: in the input's
+    folder or one above it, as a command may have made several inputs at once."""
     paths = sorted({path for folder in folders for path in Path(folder).rglob(".done*")}, key=str)
     found: dict[Path, dict[str, Any]] = {}
+    seen: set[Path] = set()
     while paths:
         path = paths.pop(0).resolve()
         if path in found or not path.is_file():
@@ -65,8 +67,9 @@ def read_markers(folders: Iterable[Path], root: Path) -> dict[Path, dict[str, An
         except ValueError:  # not a marker of ours
             continue
         found[path] = record
-        paths += [root / folder / name for folder, names in sorted(record.get("inputs", {}).items()) if isinstance(names, dict)
-                  for name in sorted(names) if name.startswith(".done")]
+        places = {place for name in record.get("inputs", {}) for place in (Path(name), *Path(name).parents)} - seen
+        seen |= places
+        paths += sorted(marker for place in places for marker in (root / place).glob(".done*"))
     return found
 
 

@@ -263,6 +263,7 @@ def test_the_report_shows_the_run(recipe, tmp_path):
         assert f'<td class="n">{row["test WER %"]}</td>' in content
     stages = re.findall(r"<td[^>]*>run.sh (\d+)</td>", content)
     assert [int(stage) for stage in stages] == list(range(11)), "time and memory of every stage"
+    assert "make_mini_corpus corpus/" in content
     if find_browser():
         browser = Browser(tmp_path)
         assert check_page(browser, recipe / "exp/results/report.html", 390) == 1

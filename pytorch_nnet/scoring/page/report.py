@@ -34,7 +34,7 @@ READING = """\
 system differs, its own stand below, with the time in the recording, in seconds, at which a word begins:</p>
 <p class="said sample"><span><b>right</b><i>&nbsp;</i><u>1.20</u></span> <span class="S"><b>said</b><i>set</i><u>1.55</u></span>
 <span class="D"><b>lost</b><i>&minus;</i><u>&nbsp;</u></span> <span class="I"><b>&nbsp;</b><i>added</i><u>2.31</u></span></p>
-<p>A deleted word has no time of its own. Folded: one conversation side a line.</p>"""
+<p>A deleted word has no time of its own. Folded: one conversation side, or one speaker, a line.</p>"""
 
 
 @dataclass

@@ -23,20 +23,31 @@ def frequent_errors(found: Sequence[Transcript]) -> str:
 
 
 def transcript_list(systems: Mapping[str, Sequence[Transcript]]) -> str:
-    """Every utterance with a line for each system, folded by conversation side (a file and a channel).
+    """Every utterance with a line for each system, folded by conversation side (a file and a channel), or by speaker where every
+    utterance is a file of its own.
 
     systems: by name, the same utterances in the same order.
     """
-    sides: dict[tuple[str, str], list[list[Transcript]]] = defaultdict(list)
-    for versions in zip(*systems.values(), strict=True):
-        sides[versions[0].file, versions[0].channel].append(list(versions))
+    utterances = [list(versions) for versions in zip(*systems.values(), strict=True)]
+    alone = len({side(versions[0]) for versions in utterances}) == len(utterances)
+    groups: dict[str, list[list[Transcript]]] = defaultdict(list)
+    for versions in utterances:
+        groups[versions[0].speaker if alone else side(versions[0])].append(versions)
     parts = []
-    for (file, channel), utterances in sorted(sides.items()):
-        rates = ", ".join(wer([versions[index] for versions in utterances]) for index in range(len(systems)))
-        head = f'<summary><b>{escape(file)} {escape(channel)}</b> <span class="quiet">{len(utterances)} utterances, WER {rates}</span></summary>'
-        body = "\n".join(utterance_html(versions, list(systems)) for versions in sorted(utterances, key=lambda one: one[0].begin))
-        parts.append(f"<details>{head}\n{body}\n</details>")
+    for name, own in sorted(groups.items()):
+        rates = ", ".join(wer([versions[index] for versions in own]) for index in range(len(systems)))
+        told = f"{plural(len(own), 'utterance')}, WER {rates}"
+        body = "\n".join(utterance_html(versions, list(systems)) for versions in sorted(own, key=lambda one: one[0].begin))
+        parts.append(f'<details><summary><b>{escape(name)}</b> <span class="quiet">{told}</span></summary>\n{body}\n</details>')
     return "\n".join(parts)
+
+
+def plural(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def side(one: Transcript) -> str:
+    return f"{one.file} {one.channel}"
 
 
 def wer(transcripts: Sequence[Transcript]) -> str:
@@ -49,11 +60,11 @@ def utterance_html(versions: Sequence[Transcript], names: Sequence[str]) -> str:
     lines = "".join(f'<p class="said">{system_label(name, one, len(names))}{"".join(word_html(token, one.errors > 0) for token in one.tokens)}'
                     f"{failure(one)}</p>" for name, one in zip(names, versions))
     return (f'<div class="utt"><h5>{escape(first.utt)} <span class="quiet">{first.begin:.2f} to {first.end:.2f} s, '
-            f"{first.words} words</span></h5>{lines}</div>")
+            f"{plural(first.words, 'word')}</span></h5>{lines}</div>")
 
 
 def system_label(name: str, one: Transcript, systems: int) -> str:
-    errors = f"{one.errors} error{'s' * (one.errors != 1)}" if one.errors else "right"
+    errors = plural(one.errors, "error") if one.errors else "right"
     return f'<span class="by">{f"{escape(name)}: " if systems > 1 else ""}{errors}</span>'
 
 
