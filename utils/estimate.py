@@ -272,6 +272,8 @@ class Estimator:
         if step == "time_nnets":
             each = [self.forward([folder], r("seconds.time_nnets"), options) for folder in rest[2:]]
             return Cost(sum(cost.seconds for cost in each if cost), r("seconds.start"))
+        if step == "phone_confusions":
+            return self.forward(rest[4:], frames, options)
         if step == "dump_posteriors":
             cost = self.forward([rest[0]], frames, options)
             if cost is None:
@@ -302,4 +304,6 @@ class Estimator:
             return Cost(r("seconds.compare") * (len(rest) - 2), r("seconds.start"))
         if step == "make_tables":
             return Cost(r("seconds.make_tables"))
+        if step == "make_report":
+            return Cost(r("seconds.make_report") * hours, r("seconds.start"))
         return None

@@ -21,6 +21,12 @@ DEFAULT_RULES = "conf/scoring_rules.txt"
 TimedWords = list[tuple[int, int]]  # word-ids and the frames where they were emitted
 
 
+def rules_or_default(given: str) -> str | None:
+    """The file of scoring rules that an option names: its own, if empty the recipe's where there are any; None for 'none'."""
+    rules = given or (DEFAULT_RULES if Path(DEFAULT_RULES).exists() else "none")
+    return None if rules == "none" else rules
+
+
 @dataclass
 class Paths:
     """Best paths of a decoding directory: frames by utterance, a path by utterance for each (LMWT, WIP) as in `pairs`."""
