@@ -24,6 +24,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
+from pytorch_nnet.io.errors import asked_for_help
 from pytorch_nnet.io.process import code_of, descendants, end_all, ended_by
 
 TAIL_LINES = 12
@@ -32,6 +33,8 @@ CANNOT_LOG = 125  # no job's own code, as far as possible
 
 
 def main(argv):
+    if asked_for_help(argv, __doc__):
+        return 0
     limits = {"--max-jobs-run": 0, "--max-jobs-fail": 0}
     first = last = 1
     name = None
