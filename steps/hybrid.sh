@@ -4,6 +4,7 @@
 # shellcheck shell=bash disable=SC2154,SC2086
 
 conf=conf/$preset
+features_conf=${features_conf:-conf}  # folder of mfcc.yaml and fbank.yaml
 # Numbers of Gaussians and leaves, acoustic scale, beams: what a corpus' size decides and no network's config holds.
 . "$conf/sizes.sh"
 . steps/systems.sh
@@ -15,11 +16,11 @@ if [ -n "$speeds" ]; then network_train=train_sp; fi
 features() { # set
   once --out "data/${1}_fbank" --name copy -- utils/copy_data_dir "data/$1" "data/${1}_fbank"
   once --out "data/$1" --name mfcc -- \
-    steps/make_mfcc --nj "$nj" --cmd "$train_cmd" --config conf/mfcc.yaml "data/$1"
-  once --out "data/$1" --name cmvn -- steps/compute_cmvn_stats "data/$1"
+    steps/make_mfcc --nj "$nj" --cmd "$train_cmd" --config "$features_conf/mfcc.yaml" "data/$1"
+  once --out "data/$1" --name cmvn -- $train_cmd "data/$1/log/cmvn.log" steps/compute_cmvn_stats "data/$1"
   once --out "data/${1}_fbank" --name fbank -- \
-    steps/make_fbank --nj "$nj" --cmd "$train_cmd" --config conf/fbank.yaml "data/${1}_fbank"
-  once --out "data/${1}_fbank" --name cmvn -- steps/compute_cmvn_stats "data/${1}_fbank"
+    steps/make_fbank --nj "$nj" --cmd "$train_cmd" --config "$features_conf/fbank.yaml" "data/${1}_fbank"
+  once --out "data/${1}_fbank" --name cmvn -- $train_cmd "data/${1}_fbank/log/cmvn.log" steps/compute_cmvn_stats "data/${1}_fbank"
 }
 
 if begin 2 "features: MFCC for the GMMs, 31-channel 10th-root filterbank for the networks"; then
@@ -48,10 +49,14 @@ if begin 3 "GMM-HMM: monophones, triphones, LDA+MLLT, speaker-adaptive training"
   end
 fi
 
+frame_store() { # data alignments folder
+  once --out "$3" -- $train_cmd "$1/log/${3##*/}.log" steps/make_frame_store "$1" "$2" "$3"
+}
+
 if begin 4 "DNN, forced alignment by it, pdf labels, frame store"; then
   declare -A data=([train]="data/${network_train}_fbank" [dev]=data/dev_fbank)
   for set in train dev; do
-    once --out "exp/frames_tri3_$set" -- steps/make_frame_store "${data[$set]}" "exp/tri3_ali_$set" "exp/frames_tri3_$set"
+    frame_store "${data[$set]}" "exp/tri3_ali_$set" "exp/frames_tri3_$set"
   done
   once --out exp/dnn -- \
     $cuda_cmd exp/dnn/log/train.log \
@@ -63,9 +68,9 @@ if begin 4 "DNN, forced alignment by it, pdf labels, frame store"; then
       "exp/dnn_ali_$set"
     once --out "exp/dnn_ali_$set" --name compare -- \
       $train_cmd "exp/dnn_ali_$set/log/compare.log" utils/compare_alignments "exp/tri3_ali_$set" "exp/dnn_ali_$set"
-    once --out "exp/frames_$set" -- steps/make_frame_store "${data[$set]}" "exp/dnn_ali_$set" "exp/frames_$set"
+    frame_store "${data[$set]}" "exp/dnn_ali_$set" "exp/frames_$set"
   done
-  once --out exp/dnn --name eval -- steps/eval_nnet --device "$device" exp/frames_dev exp/dnn
+  evaluate dnn
   end
 fi
 
@@ -111,7 +116,7 @@ systems="$gmms dnn $nets $ensembles self$students"
 
 if begin 9 "graphs, decoding of every system with $decoder"; then
   for gmm in $gmms; do
-    once --out "exp/$gmm/graph" -- steps/mkgraph data/lang "exp/$gmm" "exp/$gmm/graph"
+    once --out "exp/$gmm/graph" -- $train_cmd "exp/$gmm/log/mkgraph.log" steps/mkgraph data/lang "exp/$gmm" "exp/$gmm/graph"
   done
   # Together, as what ensembles share with their members is then computed once; first, as these take longest.
   for set in dev $test_set $more_tests; do spawn "" decode_systems "$set" cnn lstm1 lstm2 $ensembles; done
@@ -146,7 +151,7 @@ if begin 10 "NIST scoring where the test set has stm and glm, tables and figures
   join
   models=()
   for name in dnn $nets $ensembles self$students; do models+=("exp/$name"); done
-  once --out exp/timing -- steps/time_nnets exp/timing/timing.json exp/frames_dev "${models[@]}"
+  once --out exp/timing -- $train_cmd exp/timing/log/time_nnets.log steps/time_nnets exp/timing/timing.json exp/frames_dev "${models[@]}"
   for set in $test_set $more_tests; do
     for used in $lm $rescore_lm; do tabulate "$set" "$used"; done
   done

@@ -14,9 +14,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPE = ROOT / "egs/switchboard"  # where documents stand, unless they say otherwise: steps, utils and local are links there
-PLACES = ("steps", "utils", "local", "egs/an4/local", "benchmarks", "tests", "egs/an4", "egs/switchboard")
+RECIPES = sorted(path.parent for path in ROOT.glob("egs/*/run.sh") if "." not in path.parent.name)
+PLACES = ("steps", "utils", "local", "benchmarks", "tests", *(f"egs/{recipe.name}{sub}" for recipe in RECIPES for sub in ("", "/local")))
 # Programs of the system that documents use, and words of the shell.
-FOREIGN = {"cd", "cp", "git", "grep", "torchrun", "pip", "pre-commit", "source", "."}
+FOREIGN = {"cd", "cp", "export", "git", "grep", "torchrun", "pip", "pre-commit", "source", "."}
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,10 @@ def commands(text: str) -> list[list[str]]:
                 continue
             while words and words[0] in ("do", "then", "else", "if", "!"):
                 words.pop(0)
-            if words and words[0] not in ("for", "while", "done", "fi") and not re.fullmatch(r"\w+=.*", words[0]):
+            if words and re.fullmatch(r"\w+=.*", words[0]):  # only a variable that holds a program says something to check
+                value = shlex.split(words[0].partition("=")[2])
+                words = [*value, "..."] if len(value) > 1 and "/" in value[0] else []
+            if words and words[0] not in ("for", "while", "done", "fi"):
                 found.append(words)
             words = []
     return found
@@ -124,7 +128,7 @@ def resolve(word: str, where: Path = RECIPE) -> Path | None:
     word = {"pytorch-nnet": "utils/pytorch-nnet", "run.sh": "./run.sh"}.get(word, word)
     if "/" not in word:
         return None
-    for folder in (where, RECIPE, ROOT / "egs/an4", ROOT):
+    for folder in (where, RECIPE, *RECIPES, ROOT):
         if os.access(folder / word, os.X_OK) and (folder / word).is_file():
             return (folder / word).resolve()
     return None
@@ -133,7 +137,7 @@ def resolve(word: str, where: Path = RECIPE) -> Path | None:
 def python(path: Path) -> bool:
     """Whether the program hands its arguments to pytorch_nnet.io.options.parse."""
     text = path.read_text()
-    return text.startswith("#!/usr/bin/env python3") and (bool(re.search(r"\bparse\(", text)) or "recognition.cli" in text)
+    return text.startswith("#!/usr/bin/env python3") and (bool(re.search(r"(?<!\.)\bparse\(", text)) or "recognition.cli" in text)
 
 
 class Parsed(Exception):

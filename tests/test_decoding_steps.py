@@ -274,3 +274,36 @@ def test_bad_search_options_are_refused():
     for values in (dict(acwt=0.0), dict(beam=-1.0), dict(max_active=100, min_active=200)):
         with pytest.raises(RecipeError, match="bad value"):
             SearchOptions(**values).check()
+
+
+def test_a_killed_decoding_keeps_the_jobs_that_were_done(recipe, graph, monkeypatch):
+    from pytorch_nnet.decoding import decode
+
+    run_jobs, whole, killed = decode.run_jobs, recipe / "exp/tri/decode_whole", recipe / "exp/tri/decode_killed"
+    options = DecodeOptions(nj=3, decoder="kaldi", acwt=0.3)
+    decode.decode_data(graph, recipe / "data", [whole], options)
+
+    def two_of_three(cmd, jobs, log, command):
+        run_jobs(cmd, 2, log, command)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decode, "run_jobs", two_of_three)
+        with pytest.raises(KeyboardInterrupt):
+            decode.decode_data(graph, recipe / "data", [killed], options)
+    kept = [(killed / f"lat.{job}.npz").stat().st_ino for job in (1, 2)]
+    decode.decode_data(graph, recipe / "data", [killed], options)
+    assert [(killed / f"lat.{job}.npz").stat().st_ino for job in (1, 2)] == kept
+    assert "\ndone before" in (killed / "log/decode.1.log").read_text()
+    assert "\ndone before" not in (killed / "log/decode.3.log").read_text()
+    names = [sorted(path.name for path in folder.iterdir()) for folder in (whole, killed)]
+    assert names[0] == names[1]
+    for name in names[0]:
+        assert name == "log" or (whole / name).read_bytes() == (killed / name).read_bytes(), name
+    # What was done with other options is done again.
+    with monkeypatch.context() as patch:
+        patch.setattr(decode, "run_jobs", two_of_three)
+        with pytest.raises(KeyboardInterrupt):
+            decode.decode_data(graph, recipe / "data", [killed], options)
+    decode.decode_data(graph, recipe / "data", [killed], DecodeOptions(nj=3, decoder="kaldi", acwt=0.3, beam=9.0))
+    assert "\ndone before" not in (killed / "log/decode.1.log").read_text()

@@ -26,8 +26,11 @@ def folder_of(block: Block) -> Path:
 def test_commands_of_documents_are_taken_by_their_programs(block):
     found = commands(block.text)
     assert found, f"a block without a command; one that is no code is fenced as text:\n{block.text}"
+    where = folder_of(block)
     for words in found:
-        check(words, folder_of(block))
+        check(words, where)
+        if words[0] == "cd" and (ROOT / words[1]).is_dir():
+            where = ROOT / words[1]
 
 
 def test_options_in_running_text_are_taken_by_their_programs():

@@ -2,26 +2,34 @@
 
 import json
 import shutil
+import sys
 
 import pytest
+
+from conftest import ROOT
+
+sys.path.insert(0, str(ROOT / "utils"))
+
+import once
+import staleness
 
 
 def test_skips_notices_and_propagates(run, tmp_path):
     (tmp_path / "in").write_text("1")
 
-    def once(out, *words, **kwargs):
+    def call(out, *words, **kwargs):
         return run("utils/once.py", "--out", out, "--", *words, **kwargs)
 
     def make():
-        assert once("exp/a", "bash", "-c", "echo x >> exp/a/ran; echo x >> all", "in").returncode == 0
-        assert once("exp/b", "bash", "-c", "echo x >> exp/b/ran; echo x >> all", "exp/a").returncode == 0
+        assert call("exp/a", "bash", "-c", "echo x >> exp/a/ran; echo x >> all", "in").returncode == 0
+        assert call("exp/b", "bash", "-c", "echo x >> exp/b/ran; echo x >> all", "exp/a").returncode == 0
         return len((tmp_path / "all").read_text().split())
 
     assert make() == 2 and make() == 2
     (tmp_path / "in").write_text("2")
     assert make() == 4, "a changed input redoes what depends on it, directly or not"
     assert (tmp_path / "exp/a/ran").read_text() == "x\n", "stale output is removed first"
-    assert once("exp/a", "bash", "-c", "exit 3").returncode == 3
+    assert call("exp/a", "bash", "-c", "exit 3").returncode == 3
     assert not (tmp_path / "exp/a/.done").exists()
 
 
@@ -29,6 +37,14 @@ def test_does_not_count_nj_but_options(run, tmp_path):
     for nj, beam, runs in ((1, 5, 1), (2, 5, 1), (2, 6, 2)):
         run("utils/once.py", "--out", "exp/a", "--", "bash", "-c", "echo x >> all", "--nj", nj, "--beam", beam)
         assert len((tmp_path / "all").read_text().split()) == runs
+
+
+def test_does_not_count_the_launcher(run, tmp_path):
+    (tmp_path / "utils").symlink_to(ROOT / "utils")
+    for launcher in (["utils/run.py"], ["utils/run.py", "--mem", "4G"], ["utils/run.py", "--max-jobs-run", 2]):
+        done = run("utils/once.py", "--out", "exp/a", "--", *launcher, "exp/a/log/x.log", "bash", "-c", "echo x >> all; echo so; echo made a")
+        assert done.returncode == 0 and len((tmp_path / "all").read_text().split()) == 1, done.stderr
+        assert done.stdout == ("made a\n" if launcher == ["utils/run.py"] else ""), "what a log ends with is shown when it is made"
 
 
 def test_keeps_what_the_same_killed_command_left(run, tmp_path):
@@ -116,3 +132,37 @@ def test_a_corpus_with_a_dead_link_has_a_digest(run, tmp_path):
     for runs in (1, 1):
         done = run("utils/once.py", "--out", "exp/a", "--", "bash", "-c", "echo x >> all", "step", "disc")
         assert done.returncode == 0 and len((tmp_path / "all").read_text().split()) == runs, done.stderr
+
+
+@pytest.mark.parametrize("words, inputs, expected", [
+    (["steps/x", "--rate", "0.02", "data/a"], {"data/a": {".done.prepare": "1"}}, ["--rate 0.02, was 0.01"]),
+    (["steps/x", "--rate", "0.01", "--top-c", "3", "data/a"], {"data/a": {".done.prepare": "1"}}, ["--top-c 3 added"]),
+    (["steps/x", "data/a"], {"data/a": {".done.prepare": "1"}}, ["--rate 0.01 gone"]),
+    (["steps/x", "--rate", "0.01", "data/a"], {"data/a": {".done.prepare": "2"}}, ["data/a was made anew (prepare)"]),
+    (["steps/x", "--rate", "0.01", "data/a"], {"data/a": {".done.prepare": "1"}, "conf/y": "ab"}, ["conf/y is a new input"]),
+    (["steps/x", "--rate", "0.01", "data/a"], {}, ["data/a is gone"]),
+    (["steps/x", "--rate", "0.01", "data/a"], {"data/a": {".done.prepare": "1"}}, []),
+])
+def test_says_what_changed(words, inputs, expected):
+    record = {"command": ["steps/x", "--rate", "0.01", "data/a"], "inputs": {"data/a": {".done.prepare": "1"}}}
+    assert staleness.changes(record, words, inputs, {}) == expected
+
+
+def test_says_why_it_makes_anew(run, tmp_path):
+    (tmp_path / "in").write_text("1")
+    command = ("utils/once.py", "--out", "exp/a", "--", "bash", "-c", "touch exp/a/x", "in")
+    assert run(*command).stderr == "", "what was never made needs no reason"
+    (tmp_path / "in").write_text("2")
+    assert run(*command).stderr == "once.py: exp/a: made anew: in has changed\n"
+    assert run(*command).stderr == ""
+
+
+def test_a_new_version_of_a_step_makes_its_output_stale(tmp_path, monkeypatch):
+    table = tmp_path / "versions.tsv"
+    table.write_text("# step\tversion\twhat changed\nsteps/x\t3\tthe seed\n")
+    command = ["--out", str(tmp_path / "a"), "--", "utils/run.py", "x.log", "steps/x"]
+    before = once.Request(command).current()[1]
+    monkeypatch.setattr(staleness, "VERSIONS", table)
+    assert once.Request(command).current()[1] != before
+    assert staleness.versions(["utils/run.py", "log", "steps/x", "steps/y"]) == {"steps/x": 3}
+    assert staleness.changes({"command": ["steps/x"]}, ["steps/x"], {}, {"steps/x": 3}) == ["steps/x: version 3, made by 1"]

@@ -103,15 +103,20 @@ def speech_hours(data):
 
 
 class Estimator:
-    """Args: corpus: as in the names of rates.tsv, for sets not prepared yet. classes: outputs of the networks."""
+    """Args: corpus: as in the names of rates.tsv, for sets not prepared yet. classes: outputs of the networks.
+
+    known: False for a corpus that neither rates.tsv nor a prepared training set tells the size of; nothing can be estimated then.
+    """
 
     def __init__(self, corpus, preset, classes):
         self.rates, self.preset, self.classes = read_rates(), preset, classes
         prefix = f"hours.{corpus}."
         self.sets = {name[len(prefix):]: rows[0][1] for name, rows in self.rates.items() if name.startswith(prefix)}
-        for name in self.sets:
+        for name in self.sets or ("train", "dev", "test"):
             found = speech_hours(f"data/{name}")
-            self.sets[name] = self.sets[name] if found is None else found
+            if found is not None:
+                self.sets[name] = found
+        self.known = "train" in self.sets and "dev" in self.sets
         self.leaves = {}  # of GMMs by folder, as planned
         self.ensembles = {}  # their members by name
         self.copies = 1.0  # of the training set's hours at all speeds that the networks see
@@ -170,9 +175,7 @@ class Estimator:
         return f"conf/{self.preset}/{'cnn' if student else name}.yaml"
 
     def cost(self, words, outs):
-        """The Cost of one command of a recipe; None for one that is not known here."""
-        if words[0] == "utils/run.py":
-            words = words[2:]
+        """The Cost of one command of a recipe, without its launcher; None for one that is not known here."""
         step, options, jobs = os.path.basename(words[0]), {}, 1
         rest = list(words[1:])
         while rest and rest[0].startswith("--") and len(rest) > 1:

@@ -9,13 +9,14 @@ Usage: utils/once.py [options] --out DIR [--out DIR ...] [--in PATH ...] -- <com
   --name NAME   the command adds to a folder others made: the marker is .done.NAME instead of .done, and nothing is removed
   --force       run even if up to date
 
-The marker records the command, a digest of every input and a digest of it all. Inputs are the arguments that name existing files or
+The marker records the command, a digest of every input, versions of its steps (utils/versions.tsv) and a digest of it all. Inputs
+are the arguments that name existing files or
 folders: a file counts by its content, a folder by its markers (or, where it has none, such as a corpus from a disc, by the
-names, sizes and times of its files). --nj, --cmd, --threads and --device do not count:
-they change where work runs, not what comes out.
+names, sizes and times of its files). --nj, --cmd, --threads and --device do not count, nor does a launcher with its options and log that the
+command begins with: they change where work runs, not what comes out.
 It also records size and CRC-32 of the files that the command made (utils/filesums.py). Before a command runs, the files of its inputs
 are compared with what their own markers say, so that damage ends a run before anything is made of it.
-An output whose marker differs is stale and is removed before the command runs; one left by the same command, killed, is kept
+An output whose marker differs is stale: why is said, and it is removed before the command runs; one left by the same command, killed, is kept
 so that the command can resume. A signal that ends this program ends the command and all that it started. In a recipe's run, nothing starts
 once the run has ended. Standard library only: it starts dozens of times in a run.
 
@@ -36,10 +37,12 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 import filesums
+import staleness
 from pytorch_nnet.io.errors import RecipeError, asked_for_help
 from pytorch_nnet.io.process import call, ended_by
 from pytorch_nnet.io.publish import publish, writing
 
+LAUNCHERS = ("run.py", "slurm.py", "run.pl", "queue.pl", "slurm.pl", "ssh.pl")
 NOT_COUNTED = ("--nj", "--cmd", "--threads", "--device")
 HASH_CONTENT_UP_TO = 64 << 20  # larger files count by size and time
 
@@ -72,11 +75,12 @@ class Request:
         self.outs = [out.rstrip("/") for out in self.outs]
         self.marker = f".done.{self.name}" if self.name else ".done"
         self.words = counted(self.command)
+        self.versions = staleness.versions(self.words)
         self.own = {(out, self.marker) for out in self.outs}
 
     def missing(self):
         """Arguments that name what an earlier stage makes, and that are not there."""
-        return [word for word in self.command[1:] + self.inputs if word.startswith(("data/", "exp/"))
+        return [word for word in without_launcher(self.command)[1:] + self.inputs if word.startswith(("data/", "exp/"))
                 and not os.path.exists(word) and not word.startswith(tuple(self.outs))]
 
     def current(self):
@@ -86,12 +90,21 @@ class Request:
         paths = [path.rstrip("/") for path in dict.fromkeys(self.words[1:] + self.inputs)
                  if os.path.exists(path) and not path.startswith(tuple(out + "/" for out in self.outs))]  # those are outputs
         now = inputs_now(paths, self.own, known)
-        return now, hashlib.sha256(json.dumps([self.words, now], sort_keys=True).encode()).hexdigest()
+        facts = [self.words, now, *([self.versions] if self.versions else [])]
+        return now, hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def recorded(self, begun=False):
         """The digest in the marker of each output, or in the marker that the command had begun; None where there is none."""
         marker = started(self.marker) if begun else self.marker
         return [(read_json(os.path.join(out, marker)) or {}).get("digest") for out in self.outs]
+
+    def reason(self, now):
+        """Why what is there is stale, on a line; empty if nothing is there, or only what a killed command left."""
+        record = read_json(os.path.join(self.outs[0], self.marker))
+        if not record:
+            return ""
+        found = staleness.changes(record, self.words, now, self.versions)
+        return staleness.summary(found or (["--force"] if self.force else []))
 
 
 def main(argv):
@@ -117,16 +130,23 @@ def main(argv):
         for changed in filesums.damage(path):
             return fail(filesums.report(*changed))
     announce()
+    reason = request.reason(now)
+    if reason:
+        print(f"once.py: {request.outs[0]}{'' if len(request.outs) == 1 else ' ...'}: made anew: {reason}", file=sys.stderr)
     try:
         prepare(request, now, whole)
         before = {out: filesums.stamps(out) if request.name else None for out in request.outs}
         start = time.time()
         code = call(request.command, stdin=subprocess.DEVNULL)
         if code:
-            reason = f" ({ended_by(code)})" if ended_by(code) else ""
-            print(f"once.py: failed with code {code}{reason}: {' '.join(request.command)}", file=sys.stderr)
+            signal = f" ({ended_by(code)})" if ended_by(code) else ""
+            print(f"once.py: failed with code {code}{signal}: {' '.join(request.command)}", file=sys.stderr)
             return code
+        if line := result_line(request.command):
+            print(line, flush=True)
         record = {"command": request.words, "inputs": now, "seconds": round(time.time() - start, 1), "digest": whole}
+        if request.versions:
+            record["versions"] = request.versions
         return mark(request, record, before)
     except RecipeError as error:
         return fail(error.report())
@@ -166,10 +186,33 @@ def mark(request, record, before):
     return 0
 
 
+def log_place(command):
+    """Where in the command the log of a launcher is that the command begins with; -1 without a launcher."""
+    if os.path.basename(command[0]) not in LAUNCHERS:
+        return -1
+    return next((place for place, word in enumerate(command) if word.endswith(".log")), -1)
+
+
+def without_launcher(command):
+    """What a launcher that the command begins with would start: all that comes after its log."""
+    return command[log_place(command) + 1:]
+
+
+def result_line(command):
+    """The last line that the command has written to its launcher's log, for the terminal; '' without a log."""
+    place = log_place(command)
+    try:
+        with open(command[place], errors="replace") as file:
+            said = [line for line in file if not line.startswith("#") and line.strip()] if place >= 0 else []
+    except OSError:  # the logs of an array
+        return ""
+    return said[-1].rstrip("\n") if said else ""
+
+
 def counted(command):
-    """The command without the options that do not change its output."""
+    """The command without its launcher and without the options that do not change its output."""
     words, skip = [], False
-    for word in command:
+    for word in without_launcher(command):
         if skip:
             skip = False
         elif word in NOT_COUNTED:

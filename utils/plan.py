@@ -20,13 +20,13 @@ sys.dont_write_bytecode = True  # a plan writes nothing
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from estimate import Estimator  # noqa: E402
-from once import Request  # noqa: E402
+from once import Request, without_launcher  # noqa: E402
 from pytorch_nnet.io.errors import asked_for_help  # noqa: E402
 
 
 @dataclass
 class Planned:
-    """One command, its state, and its Cost if it will run and that is known."""
+    """One command, its state, its Cost if it will run and that is known, and why it is stale if it is."""
 
     stage: int
     title: str
@@ -34,6 +34,7 @@ class Planned:
     request: Request
     state: str
     cost: object = None
+    reason: str = ""
 
     @property
     def runs(self):
@@ -59,27 +60,28 @@ class Plan:
 
     def add(self, stage, title, beside, request):
         self.lacking += [(stage, path) for path in request.missing() if not self.will_make(path)]
-        state = self.state(request)
+        state, reason = self.state(request)
         if state != "done":
             self.redone |= request.own
             self.places |= {word for word in request.words[1:] if any(out.startswith(word + "/") for out in request.outs)}
-        self.commands.append(Planned(stage, title, beside, request, state))
+        self.commands.append(Planned(stage, title, beside, request, state, reason=reason))
 
     def will_make(self, path):
         return any((path + "/").startswith(folder + "/") for folder in {folder for folder, _ in self.redone} | self.places)
 
     def state(self, request):
+        """The state, and why it is stale if it is."""
         inputs, digest = request.current()
         recorded = request.recorded()
         if None in recorded:
-            return "begun" if digest in request.recorded(begun=True) else "missing"
+            return ("begun" if digest in request.recorded(begun=True) else "missing"), ""
         if request.force or any(found != digest for found in recorded):
-            return "stale"
+            return "stale", request.reason(inputs)
         for path, value in inputs.items():
             named = {(path, marker) for marker in value} if isinstance(value, dict) else set()
             if named & self.redone or any(path.startswith(folder + "/") for folder, _ in self.redone):
-                return "stale"
-        return "done"
+                return "stale", f"{path} will be made anew"
+        return "done", ""
 
 
 def stage_hours(commands, cores):
@@ -124,13 +126,13 @@ def show(commands, cores, estimates):
                      f"memory {gigabytes(max(cost.memory for cost in costs))} a process")
     lines = [headline]
     for command in commands:
-        name = os.path.basename(command.request.words[2 if command.request.words[0] == "utils/run.py" else 0])
+        name = os.path.basename(command.request.words[0])
         outs = command.request.outs
         made = " ".join(outs) if len(outs) < 5 else f"{outs[0]} and {len(outs) - 1} more"
         line = f"  {command.state:<8} {name:<20} {made}"
         if estimates and command.runs:
             line += f"  [{clock(command.cost.hours(cores))}]" if command.cost else "  [not estimated]"
-        lines.append(line)
+        lines.append(f"{line}  ({command.reason})" if command.reason else line)
     return lines
 
 
@@ -145,24 +147,27 @@ def main(argv):
     for command in read_commands(sys.stdin.buffer.read()):
         plan.add(*command)
     cores = min(int(options["--nj"]), os.cpu_count() or 1)
-    if not status:
-        estimator = Estimator(options["--corpus"], options["--preset"], int(options["--classes"]))
+    estimator = Estimator(options["--corpus"], options["--preset"], int(options["--classes"]))
+    estimates = estimator.known and not status
+    if estimates:
         for command in plan.commands:  # of all, as later ones depend on sizes that earlier ones have
-            cost = estimator.cost(command.request.command, command.request.outs)
+            cost = estimator.cost(without_launcher(command.request.command), command.request.outs)
             command.cost = cost if command.runs else None
     if disk:
         return check_disk(sum(command.cost.gb for command in plan.commands if command.cost), free_space())
-    if not status:
+    if not (status or estimates):
+        print("No estimates: the size of the corpus is not known before stage 2 has made its features\n")
+    if estimates:
         sizes = ", ".join(f"{name} {hours:.3g} h" for name, hours in estimator.sets.items())
         print(f"Plan for {cores} cores, preset {options['--preset']}, speech: {sizes}\n")
     stages = {}
     for command in plan.commands:
         stages.setdefault(command.stage, []).append(command)
     for commands in stages.values():
-        print("\n".join(show(commands, cores, not status)))
+        print("\n".join(show(commands, cores, estimates)))
     running = [command for command in plan.commands if command.runs]
     print(f"\n{len(running)} of {len(plan.commands)} commands would run")
-    if running and not status:
+    if running and estimates:
         print_totals(stages.values(), running, cores)
     for stage, path in dict.fromkeys(plan.lacking):
         print(f"plan.py: ERROR: stage {stage} needs {path}, which is not there: run the stages before {stage} first", file=sys.stderr)

@@ -15,6 +15,7 @@ from ..io.errors import RecipeError, require_file
 from ..io.launcher import DEFAULT_CMD, ROOT, python_module, run_jobs
 from ..io.options import option
 from ..io.publish import publish
+from ..io.resume import note_work, same_work, work
 from .lattice import LatticeReader
 from .search import SearchOptions
 
@@ -65,6 +66,7 @@ def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptio
 
     Several directories are several systems, decoded by the same processes: the graph is loaded once, and networks that
     ensembles share are computed once. The log of all is the first one's; the others link to it.
+    Jobs that a killed decoding of the same work had finished are not done again.
 
     Raises:
       RecipeError: a missing input, a failed job, an utterance unaccounted for, more than 5 % without a path.
@@ -83,10 +85,14 @@ def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptio
     options.nj = data.at_most(options.nj)
     parts = data.split(options.nj)
     log = outs[0] / "log"
+    inputs = [graph_dir, *models, *filter(Path.exists, (data.path / name for name in ("feats.scp", "utt2spk", "cmvn.scp")))]
+    facts = work(options, [*inputs, options.transform_dir] if options.transform_dir else inputs, systems=list(map(str, outs)))
     for out in outs:
         out.mkdir(parents=True, exist_ok=True)
-        for old in [out / "num_jobs", out / "failed.txt", *out.glob("lat.*.npz"), *out.glob("failed.*.txt")]:
+        stale = [] if same_work(out, facts) else [*out.glob("lat.*.npz"), *out.glob("failed.*.txt")]
+        for old in [out / "num_jobs", out / "failed.txt", *stale]:
             old.unlink(missing_ok=True)
+        note_work(out, facts)
         if out != outs[0]:
             link_log(out / "log", log)
     log.mkdir(exist_ok=True)
@@ -102,12 +108,19 @@ def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptio
         options.cmd,
         options.nj,
         log=f"{log}/decode.JOB.log",
-        command=["bash", "-c", f"set -o pipefail; {shlex.join(forward)} | {shlex.join(decoder)}"],
+        command=["bash", "-c", f"set -o pipefail; {unless_done(outs)} || {shlex.join(forward)} | {shlex.join(decoder)}"],
     )
     for out in outs:
         account(out, parts)
         with publish(out / "num_jobs") as file:
             file.write(f"{options.nj}\n")
+        note_work(out, None)
+
+
+def unless_done(outs: Sequence[Path]) -> str:
+    """A shell command that succeeds if job JOB is done in every directory: failed.JOB.txt comes last (search.decode_stream)."""
+    done = " && ".join(f"[ -e {shlex.quote(str(out / 'failed.JOB.txt'))} ]" for out in outs)
+    return f"{{ {done} && echo done before >&2; }}"
 
 
 def link_log(link: Path, log: Path) -> None:

@@ -2,7 +2,7 @@
 
 The schedules are those of Kaldi's steps/train_mono.sh and steps/train_deltas.sh: in every iteration an E and an M step, in some of them
 a new alignment first, and Gaussians added until `max_iter_inc`. Each iteration is one job array: realign and accumulate. Results do not
-depend on the number of jobs (gmm.on_grid).
+depend on the number of jobs (gmm.on_grid). A killed training goes on from its last iteration (io.resume).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..io.launcher import DEFAULT_CMD, python_module, run_jobs
 from ..io.options import option
 from ..io.progress import track
 from ..io.publish import publish
+from ..io.resume import Landmark, work
 from ..lang.lang_dir import LangDir
 from . import gmm
 from .align import check_beams, read_failures
@@ -75,22 +76,26 @@ def train_mono(data: str, lang: str, folder: str, options: MonoOptions) -> None:
     from ..io.kaldi_tree import monophone_tree
 
     trainer = Trainer(data, lang, folder, options)
-    topology = read_topology(trainer.lang.path("topo"))
-    tree = monophone_tree({int(phone): topology.num_pdf_classes(phone) for phone in topology.phones})
-    model = AcousticModel.create(topology, tree, FeatureOptions(norm_vars=options.norm_vars))
-    # With one Gaussian a pdf the first statistics do not depend on its parameters, so any will do.
-    shape = (tree.num_pdfs, trainer.dim(model.features))
-    flat = gmm.gaussians_from_moments(np.ones(shape[0]), np.zeros(shape), np.ones(shape), np.arange(shape[0] + 1))
-    trainer.start(model.replaced(gmm=flat))
-    totals = trainer.e_step(0, realign=False)
-    trainer.m_step(0, totals, gmm.single_gaussians(totals["statistics"]))
+    if not trainer.goes_on():
+        topology = read_topology(trainer.lang.path("topo"))
+        tree = monophone_tree({int(phone): topology.num_pdf_classes(phone) for phone in topology.phones})
+        model = AcousticModel.create(topology, tree, FeatureOptions(norm_vars=options.norm_vars))
+        # With one Gaussian a pdf the first statistics do not depend on its parameters, so any will do.
+        shape = (tree.num_pdfs, trainer.dim(model.features))
+        flat = gmm.gaussians_from_moments(np.ones(shape[0]), np.zeros(shape), np.ones(shape), np.arange(shape[0] + 1))
+        trainer.start(model.replaced(gmm=flat))
+        totals = trainer.e_step(0, realign=False)
+        trainer.m_step(0, totals, gmm.single_gaussians(totals["statistics"]))
+        trainer.reached(0)
     trainer.run()
 
 
 def train_deltas(num_leaves: int, totgauss: int, data: str, lang: str, ali_dir: str, folder: str, options: DeltasOptions) -> None:
     """Trains a tied-triphone system on the alignments of `ali_dir`."""
     trainer = Trainer(data, lang, folder, options, totgauss)
-    trainer.grow(num_leaves, trainer.source(ali_dir), FeatureOptions(norm_vars=options.norm_vars))
+    source = trainer.source(ali_dir)
+    if not trainer.goes_on(num_leaves):
+        trainer.grow(num_leaves, source, FeatureOptions(norm_vars=options.norm_vars))
     trainer.run()
 
 
@@ -109,8 +114,15 @@ def lines_of(lang: LangDir, name: str) -> list[str]:
     return [line for line in path.read_text().splitlines() if line.strip()]
 
 
+# What an iteration replaces, or the next one needs.
+ITERATION_FILES = ("*.mdl", "tree", "*_opts", "final.mat", "ali.*.gz", "trans.*", "fsts.*.ark", "failed*")
+
+
 class Trainer:
-    """Runs the iterations: `<x>.mdl` in, job array, statistics, `<x+1>.mdl` out."""
+    """Runs the iterations: `<x>.mdl` in, job array, statistics, `<x+1>.mdl` out.
+
+    done: the number of iterations that are.
+    """
 
     def __init__(self, data: str, lang: str, folder: str, options, totgauss: int | None = None):
         self.data, self.folder, self.options = data, Path(folder), options
@@ -124,6 +136,26 @@ class Trainer:
         (self.folder / "log").mkdir(parents=True, exist_ok=True)
         (self.folder / "final.mdl").unlink(missing_ok=True)  # a directory being retrained must not look finished
         self.lines: list[str] = []
+        self.done, self.ali_dir = 0, ""
+
+    def goes_on(self, num_leaves: int = 0) -> bool:
+        """Takes up what a killed training of the same work left after its last iteration, if there is any."""
+        inputs = [self.data_dir.path / name for name in ("text", "feats.scp", "cmvn.scp", "utt2spk")] + [self.lang.folder]
+        if self.ali_dir:
+            inputs.append(Path(self.ali_dir))
+        self.landmark = Landmark(self.folder, work(self.options, inputs, kind=type(self).__name__, leaves=num_leaves, gaussians=self.totgauss))
+        state = self.landmark.restore()
+        if state is None:
+            return False
+        self.done, self.lines = state["done"], state["lines"]
+        self.model = AcousticModel.load(self.folder, f"{self.done + 1}.mdl")
+        print(f"{self.folder}: goes on after iteration {self.done}", file=sys.stderr)
+        return True
+
+    def reached(self, iteration: int) -> None:
+        """Notes that the iteration is done, with all that the next one needs."""
+        self.done = iteration
+        self.landmark.save(ITERATION_FILES, {"done": iteration, "lines": self.lines})
 
     def dim(self, features: FeatureOptions) -> int:
         """How many numbers a frame has."""
@@ -154,6 +186,7 @@ class Trainer:
             part.unlink()
         model = AcousticModel.create(source.table.topology, built.tree, features)
         self.start(model.replaced(gmm=gmm.single_gaussians(built.sums)), ali_dir=self.ali_dir, name="1.mdl")
+        self.reached(0)
 
     def say(self, line: str) -> None:
         """Keeps a line in log/summary.txt."""
@@ -184,18 +217,18 @@ class Trainer:
     def run(self) -> None:
         """Iterations 1 to num_iters - 1, then the final names."""
         options = self.options
-        target = self.model.require_gmm().num_gauss
-        step = max(0, (self.totgauss - target) // options.max_iter_inc)
-        for iteration in track(range(1, options.num_iters), f"train {self.folder}", unit="iterations"):
+        first = self.model.num_pdfs  # Gaussians before the first iteration
+        step = max(0, (self.totgauss - first) // options.max_iter_inc)
+        for iteration in track(range(self.done + 1, options.num_iters), f"train {self.folder}", unit="iterations"):
             self.adapt(iteration)
             totals = self.e_step(iteration, realign=iteration in options.realign_iters)
             gaussians = self.model.require_gmm()
             updated = gmm.update(gaussians, totals["statistics"])
             occupancies = np.add.reduceat(totals["statistics"][:, 0], gaussians.offsets[:-1])
+            target = first + step * min(iteration - 1, options.max_iter_inc)
             targets = gmm.split_targets(occupancies, np.diff(updated.offsets), target, power=options.power)
             self.m_step(iteration, totals, gmm.split(updated, targets))
-            if iteration <= options.max_iter_inc:
-                target += step
+            self.reached(iteration)
         self.finish()
 
     def adapt(self, iteration: int) -> None:
@@ -238,9 +271,10 @@ class Trainer:
     def finish(self) -> None:
         """num_jobs and final.mdl, the latter last: it says that the directory is whole."""
         for job in range(1, self.options.nj + 1):
-            (self.folder / f"failed.{job}").unlink()
-            (self.folder / f"fsts.{job}.ark").unlink()
+            (self.folder / f"failed.{job}").unlink(missing_ok=True)  # a killed run may have come as far as this
+            (self.folder / f"fsts.{job}.ark").unlink(missing_ok=True)
         with publish(self.folder / "num_jobs") as file:
             file.write(f"{self.options.nj}\n")
         (self.folder / f"{self.options.num_iters}.mdl").rename(self.folder / "final.mdl")
+        self.landmark.remove()
         print(f"{self.folder}: {self.model.num_pdfs} pdfs, {self.lines[-1]} (all iterations: {self.folder}/log/summary.txt)", file=sys.stderr)

@@ -37,12 +37,13 @@ def train_lda_mllt(num_leaves: int, totgauss: int, data: str, lang: str, ali_dir
     """Trains a tied-triphone system on LDA+MLLT features; leaves final.mat and splice_opts beside the model."""
     trainer = LdaMlltTrainer(data, lang, folder, options, totgauss)
     source = trainer.source(ali_dir)
-    spliced = FeatureOptions(norm_vars=options.norm_vars, deltas=False, left=options.left_context, right=options.right_context)
-    spliced.write(folder)
-    (Path(folder) / "final.mat").unlink(missing_ok=True)  # of an earlier training, which the jobs would use
-    trainer.jobs("pytorch_nnet.hmm.lda_job", "lda_acc", lang=lang, ali_dir=ali_dir)
-    matrix = LdaStats(**trainer.totals("lda")).estimate(options.dim)
-    trainer.grow(num_leaves, source, spliced.with_matrix(matrix))
+    if not trainer.goes_on(num_leaves):
+        spliced = FeatureOptions(norm_vars=options.norm_vars, deltas=False, left=options.left_context, right=options.right_context)
+        spliced.write(folder)
+        (Path(folder) / "final.mat").unlink(missing_ok=True)  # of an earlier training, which the jobs would use
+        trainer.jobs("pytorch_nnet.hmm.lda_job", "lda_acc", lang=lang, ali_dir=ali_dir)
+        matrix = LdaStats(**trainer.totals("lda")).estimate(options.dim)
+        trainer.grow(num_leaves, source, spliced.with_matrix(matrix))
     trainer.run()
 
 
@@ -54,8 +55,9 @@ def train_sat(num_leaves: int, totgauss: int, data: str, lang: str, ali_dir: str
     """
     trainer = SatTrainer(data, lang, folder, options, totgauss)
     source = trainer.source(ali_dir)
-    trainer.first_transforms()
-    trainer.grow(num_leaves, source, replace(source.features, norm_vars=options.norm_vars))
+    if not trainer.goes_on(num_leaves):
+        trainer.first_transforms()
+        trainer.grow(num_leaves, source, replace(source.features, norm_vars=options.norm_vars))
     trainer.run()
 
 
@@ -76,14 +78,17 @@ class LdaMlltTrainer(Trainer):
 
 
 class SatTrainer(Trainer):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.transform_dir = str(self.folder)
+
     def first_transforms(self) -> None:
         """Takes the transforms over from the alignments' directory, or estimates them with its model and alignments."""
         if any(Path(self.ali_dir).glob("trans.*")):
             for job, part in enumerate(DataDir.load(self.data).split(self.options.nj), 1):
                 write_transforms(self.folder / f"trans.{job}", read_transforms(self.ali_dir, part))
         else:
-            self.estimate("first", source=self.ali_dir)
-        self.transform_dir = str(self.folder)
+            self.estimate("first", source=self.ali_dir, transform_dir="")
 
     def adapt(self, iteration: int) -> None:
         if iteration in self.options.fmllr_iters:
