@@ -2,6 +2,7 @@
 """Times the CNNs on a whole utterance: window by window against work shared between windows, on one thread.
 
 Usage: benchmarks/evaluate.py [mini] [paper]        (both by default; paper takes about a minute and 3 GB)
+ e.g.: benchmarks/evaluate.py mini
 
 Both ways take turns on the same utterance, after one turn that checks that they agree and is not timed. Prints a Markdown
 table of medians: of each way's time, and of the ratios of neighbouring turns. A turn is processor time, so that other
@@ -56,7 +57,7 @@ def seconds(evaluate, network, padded):
 def main(argv):
     if not set(argv) <= set(SIZES):
         print(__doc__)
-        return 2
+        return 0 if "--help" in argv else 2
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(f"{machine()}, commit {commit()}\n")

@@ -80,7 +80,7 @@ def job(recipe):
 def main(argv):
     if len(argv) != 1 or argv[0].startswith("-"):
         print(__doc__)
-        return 2
+        return 0 if "--help" in argv else 2
     recipe = Path(argv[0]).resolve()
     os.chdir(recipe)
     config = build(FbankConfig, load_config(recipe / "conf/fbank.yaml"))

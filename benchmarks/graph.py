@@ -124,7 +124,7 @@ def search(recipe, folder, system, decoder, beam, active):
 def main(argv):
     if not argv or argv[0].startswith("-"):
         print(__doc__)
-        return 2
+        return 0 if "--help" in argv else 2
     recipe, system, utterances, words = Path(argv[0]), *[*argv[1:], *("cnn", "60", str(WORDS))[len(argv) - 1:]]
     print(f"{machine()}, commit {commit()}\n", flush=True)
     with tempfile.TemporaryDirectory() as temporary:

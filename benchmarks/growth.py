@@ -2,6 +2,7 @@
 """How evaluation grows with frames, and the loss of soft labels with classes: each at three sizes, on one thread.
 
 Usage: benchmarks/growth.py                (a minute, 1 GB; growth with the vocabulary: benchmarks/graph.py <recipe> cnn 60 10000)
+ e.g.: benchmarks/growth.py
 
 Evaluation is that of the vision-style CNN at the mini preset's widths over one utterance, work shared between windows. The loss is that of 90 soft labels,
 256 windows, forward and backward. Sizes take turns; a turn is processor time. Prints medians.
@@ -38,7 +39,7 @@ def evaluation(frames):
 def main(argv):
     if argv:
         print(__doc__)
-        return 2
+        return 0 if "--help" in argv else 2
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(f"{machine()}, commit {commit()}\n\n| | size | ms | ms by size, of the first |\n| --- | ---: | ---: | ---: |")

@@ -118,7 +118,7 @@ def simulated(lang, topology, events=EVENTS, frames=FRAMES):
 def main(argv):
     if len(argv) != 1 or argv[0].startswith("-"):
         print(__doc__)
-        return 2
+        return 0 if "--help" in argv else 2
     recipe = Path(argv[0])
     lang, clock = LangDir(recipe / "data/lang"), Clock()
     print(f"{machine()}, commit {commit()}\n")

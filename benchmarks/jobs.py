@@ -48,7 +48,7 @@ def forward(model, data, jobs, _):
 def main(argv):
     if not argv or argv[0].startswith("-"):
         print(__doc__)
-        return 2
+        return 0 if "--help" in argv else 2
     recipe, system = Path(argv[0]).resolve(), argv[1] if len(argv) > 1 else "cnn"
     model, test = recipe / "exp" / system, next(recipe / "data" / name for name in ("eval2000_fbank", "test_fbank") if (recipe / "data" / name).is_dir())
     os.chdir(recipe)

@@ -82,7 +82,7 @@ def main(argv):
         return 0
     if any(word.startswith("-") for word in argv):
         print(__doc__)
-        return 2
+        return 0 if "--help" in argv else 2
     print(f"{machine()}, commit {commit()}\n\n| M words | order | | cpu s | peak GB |\n| ---: | ---: | --- | ---: | ---: |", flush=True)
     for millions in argv or ["3"]:
         for order in (3, 4):

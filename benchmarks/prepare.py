@@ -29,6 +29,9 @@ MARKED = ["[noise]", "[laughter]", "[vocalized-noise]", "th[at]-", "[laughter-ye
 
 
 def main(argv):
+    if len(argv) > 1 or not all(word.isdigit() for word in argv):
+        print(__doc__)
+        return 0 if "--help" in argv else 2
     conversations = int(argv[0]) if argv else 2438
     with tempfile.TemporaryDirectory(prefix="prepare.") as folder:
         release, start = Path(folder), time.monotonic()

@@ -2,6 +2,7 @@
 """The ratios that benchmarks print, and the table of all of them.
 
 Usage: benchmarks/<any>.py | benchmarks/ratios.py
+ e.g.: benchmarks/evaluate.py mini | benchmarks/ratios.py
 
 A benchmark calls `ratio` for every ratio it has a goal for, which prints one line, fields separated by tabs:
 
@@ -28,7 +29,7 @@ def ratio(name, value, goal, smaller=False):
 def main(argv):
     if argv:
         print(__doc__)
-        return 2
+        return 0 if "--help" in argv else 2
     rows = []
     for line in sys.stdin:
         fields = line.rstrip("\n").split("\t")

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def main(argv):
     if not argv or argv[0].startswith("-"):
         print(__doc__)
-        return 2
+        return 0 if "--help" in argv else 2
     source, options = ROOT / "egs" / argv[0], argv[1:]
     subprocess.run([str(ROOT / "utils/setup_env.sh")], check=True)
     recipe = Path(tempfile.mkdtemp(prefix="bench.", dir=ROOT / "egs"))

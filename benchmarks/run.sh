@@ -8,10 +8,9 @@
 # A benchmark that fails is named at the end, and the table has the others' ratios; the code is then 1.
 set -euo pipefail
 
-if [ $# -lt 1 ] || [ ! -d "$1" ]; then
-  sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2
-  exit 2
-fi
+usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; }
+if [ "${1-}" = --help ]; then usage; exit 0; fi
+if [ $# -lt 1 ] || [ ! -d "$1" ]; then usage >&2; exit 2; fi
 here=$(cd "$(dirname "$0")" && pwd)
 recipe=$(cd "$1" && pwd)
 shift

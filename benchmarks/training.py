@@ -2,6 +2,7 @@
 """Times the parts of training against what they replace or serve, on one thread.
 
 Usage: benchmarks/training.py                (five minutes, 3 GB)
+ e.g.: benchmarks/training.py
 
  - the peephole BLSTM of the paper's size (4 layers of 512 units each way, 41 frames, 9000 classes) against torch.nn.LSTM of the same
    shape, which has no peepholes; forward, and forward with backward. The last layer alone too, which runs half the frames each way, where
@@ -199,7 +200,7 @@ def losses():
 def main(argv):
     if argv:
         print(__doc__)
-        return 2
+        return 0 if "--help" in argv else 2
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(f"{machine()}, commit {commit()}\n")

@@ -44,6 +44,7 @@ Options:
 
 fail() { printf 'run_paper.sh: ERROR: %s\n' "$@" >&2; exit 1; }
 
+if [ "${1-}" = --help ]; then echo "$help_message"; exit 0; fi
 if [ ! -f path.sh ] || [ ! -f steps/systems.sh ]; then
   fail "call it in a recipe's folder: cd egs/switchboard && local/run_paper.sh" "  found:    $PWD"
 fi

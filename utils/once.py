@@ -38,7 +38,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 import filesums
 import staleness
-from pytorch_nnet.io.errors import RecipeError
+from pytorch_nnet.io.errors import RecipeError, asked_for_help
 from pytorch_nnet.io.process import call, ended_by
 from pytorch_nnet.io.publish import publish, writing
 
@@ -108,10 +108,12 @@ class Request:
 
 
 def main(argv):
+    if asked_for_help(argv, __doc__):
+        return 0
     try:
         request = Request(argv)
     except ValueError as error:
-        return fail(str(error), "see the usage at the top of utils/once.py")
+        return fail(str(error), "utils/once.py --help")
     if orphaned():
         return fail(f"the run that this command is part of has ended: {' '.join(request.command)}", "start the run again")
     missing = request.missing()

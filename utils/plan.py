@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Prints what a recipe would run, stage by stage: run.sh --dry-run, with estimates, and run.sh --status, without.
 
-Usage: ... | utils/plan.py --preset NAME --corpus NAME --classes N --nj N [--status] [--disk]
- e.g.: run.sh --dry-run calls it, from the recipe's folder
+Usage: <commands> | utils/plan.py [--preset NAME --corpus NAME --classes N --nj N] [--status] [--disk]
+ e.g.: utils/plan.py --preset mini --corpus an4 --nj 2 < commands       # run.sh --dry-run calls it so, from the recipe's folder
 
 Reads commands from stdin, each as fields that end in NUL: number and title of the stage, 1 if it runs beside its neighbours
 else 0, how many arguments utils/once.py would get, and these. A command is `done` if its markers match, `stale` if an input, an option
@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from estimate import Estimator  # noqa: E402
 from once import Request, without_launcher  # noqa: E402
+from pytorch_nnet.io.errors import asked_for_help  # noqa: E402
 
 
 @dataclass
@@ -136,6 +137,8 @@ def show(commands, cores, estimates):
 
 
 def main(argv):
+    if asked_for_help(argv, __doc__):
+        return 0
     options = {"--preset": "", "--corpus": "", "--classes": "0", "--nj": "1"}
     status, disk = "--status" in argv, "--disk" in argv
     words = [word for word in argv if word not in ("--status", "--disk")]

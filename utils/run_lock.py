@@ -24,7 +24,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # another run may be at work here
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-from pytorch_nnet.io.errors import RecipeError  # noqa: E402
+from pytorch_nnet.io.errors import RecipeError, asked_for_help  # noqa: E402
 from pytorch_nnet.io.process import descendants, end_all, host, lives, marked, parents, start_of  # noqa: E402
 from pytorch_nnet.io.publish import remove, removed, sweep, temporary_name, writing  # noqa: E402
 
@@ -124,6 +124,8 @@ def mine(pid):
 
 
 def main(argv):
+    if asked_for_help(argv, __doc__):
+        return 0
     if len(argv) < 2 or argv[0] not in ("take", "end", "release") or not argv[1].isdigit():
         print(__doc__.split("\n\n")[1], file=sys.stderr)
         return 2

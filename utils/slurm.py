@@ -31,6 +31,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 from job_array import JobArray, Usage, reason
+from pytorch_nnet.io.errors import asked_for_help
 
 OPTIONS = {"--max-jobs-run": 0, "--max-jobs-fail": 0, "--mem": "", "--time": "", "--num-threads": 0, "--gpu": 0, "--nodes": 1,
            "--processes": 0, "--retries": 2, "--sbatch": ""}
@@ -95,9 +96,9 @@ class Cluster:
         if done.returncode:
             return set() if "Invalid job id" in done.stderr else None
         reasons = dict(line.split("|", 1) for line in done.stdout.splitlines() if "|" in line)
-        for other in sorted(set(reasons.values()) - IN_TURN - self.said):
-            self.said.add(other)
-            print(f"slurm.py: {self.array.log} waits, says Slurm, for: {other}", file=sys.stderr)
+        for why in sorted(set(reasons.values()) - IN_TURN - self.said):
+            self.said.add(why)
+            print(f"slurm.py: {self.array.log} waits, says Slurm, for: {why}", file=sys.stderr)
         return {int(job) for job in reasons if job.isdigit()}
 
     def state(self, job):
@@ -189,6 +190,8 @@ def run(array):
 
 
 def main(argv):
+    if asked_for_help(argv, __doc__):
+        return 0
     try:
         array = JobArray.parse(argv, OPTIONS)
     except Usage as problem:

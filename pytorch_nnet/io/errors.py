@@ -61,6 +61,14 @@ def reading(path, what: str = "file is damaged, or not of this kind", *, id=None
         raise RecipeError(what, file=path, id=id, expected=expected, found=f"{type(error).__name__}: {found}", next=next) from None
 
 
+def asked_for_help(argv: list[str], doc: str | None) -> bool:
+    """For programs that read their arguments themselves: prints the usage, their docstring, if that is asked for."""
+    if argv[:1] not in (["--help"], ["-h"]):
+        return False
+    print((doc or "").strip())
+    return True
+
+
 def run_main(main: Callable[[list[str]], int | None]) -> NoReturn:
     """Runs a step's `main(argv)` and exits: 0, its return value, or 1 with the report of a RecipeError.
 
