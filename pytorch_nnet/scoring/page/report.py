@@ -9,7 +9,7 @@ from typing import Sequence
 
 from ...frames.store import FrameStore
 from ...hmm.aligned import AlignmentDir
-from ...io.errors import RecipeError, require_file
+from ...io.errors import RecipeError, reading, require_file
 from ...io.launcher import DEFAULT_CMD
 from ...io.publish import publish
 from ...training.records import read_records
@@ -18,7 +18,7 @@ from ..costs import stage_costs
 from ..results import decode_name
 from ..transcripts import Transcript, transcripts
 from ..tune import tune
-from .charts import Row, fer_wer, wer_chart
+from .charts import Row, fer_wer, value, wer_chart
 from .cost import cost_table
 from .curves import MARKS, all_curves, network_curves
 from .document import Section, document
@@ -29,6 +29,8 @@ from .transcripts import frequent_errors, transcript_list
 from .utterance import feature_picture
 
 OWN_FIGURES = ("learning_curves.png", "fer_wer.png")  # of steps/make_tables: the report draws them itself
+RATES = ("FER %", "dev WER %", "test WER %")
+COLUMNS = ("name", "system", *RATES, "95 % interval")  # of table1.tsv that the report needs
 READING = """\
 <p>Words as the basic scorer counts them, at the LM weight and penalty tuned on {dev}. The words of the reference stand above; where the
 system differs, its own stand below, with the time in the recording, in seconds, at which a word begins:</p>
@@ -83,8 +85,14 @@ def write_page(sources: Sources) -> Path:
 
 
 def read_table(path: Path) -> list[Row]:
-    with open(require_file(path, next="steps/make_tables"), encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+    """Rows of table1.tsv by column. Raises RecipeError if it lacks a column, or a rate is neither a number nor n/a."""
+    with open(require_file(path, next="steps/make_tables"), encoding="utf-8") as file, \
+            reading(path, "not a table of systems", expected=", ".join(COLUMNS), next="steps/make_tables"):
+        rows: list[Row] = list(csv.DictReader(file, delimiter="\t"))
+        for row in rows:
+            for column in COLUMNS:
+                value(row, column) if column in RATES else row[column]
+    return rows
 
 
 def require_lines(path: Path) -> list[str]:
@@ -115,7 +123,7 @@ def after_lead(lines: Sequence[str]) -> list[str]:
 
 def best_on_dev(table: Sequence[Row]) -> str | None:
     """The name of the system with the lowest WER on dev, of equals the first."""
-    known = [(float(row["dev WER %"]), row["name"]) for row in table if row["dev WER %"] != "n/a"]
+    known = [(wer, row["name"]) for row in table if (wer := value(row, "dev WER %")) is not None]
     return min(known, key=lambda pair: pair[0])[1] if known else None
 
 
@@ -123,7 +131,7 @@ def tables(folder: Path, lines: Sequence[str]) -> str:
     """A report of ours below its title, with the pictures in it."""
 
     def picture(name: str, words: str) -> str:
-        return "" if name in OWN_FIGURES else picture_file(folder / name, words)
+        return "" if name in OWN_FIGURES else picture_file(Path(require_file(folder / name, next="make the figures again")), words)
 
     return render(lines[1:], picture, level=2)
 
