@@ -341,7 +341,9 @@ def test_a_report_refuses_what_contradicts_the_tables(page):
     done = step(folder, "steps/make_report", "--rules", "rules", "--systems", "dnn", *arguments, code=1)
     assert "is not in the tables" in done.stderr and "Traceback" not in done.stderr
     assert "missing input" in step(folder, "steps/make_report", *arguments[:4], "exp/none", code=1).stderr
-    for name, content, message in (("table1.tsv", "name\tsystem\ncnn\tCNN\n", "not a table of systems"), ("RESULTS.md", "# x\n\nlead\n\n![a](none.png)\n", "none.png")):
+    for name, content, message in (
+            ("table1.tsv", "name\tsystem\ncnn\tCNN\n", "not a table of systems"),
+            ("RESULTS.md", "# x\n\nlead\n\n![a](none.png)\n", "none.png")):
         shutil.copytree(folder / "exp/results", folder / f"exp/{name}")
         (folder / "exp" / name / name).write_text(content)
         done = step(folder, "steps/make_report", "--rules", "rules", *arguments[:4], f"exp/{name}", code=1)
