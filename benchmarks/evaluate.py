@@ -24,9 +24,9 @@ from recipe import ROOT, commit, machine
 from torch.nn.functional import pad
 
 from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
-from pytorch_nnet.io.options import build, load_config
-from pytorch_nnet.models.architecture import Architecture
-from pytorch_nnet.models.model_dir import SHAPE_KEYS, window_logits
+from pytorch_nnet.io.options import load_config
+from pytorch_nnet.models.architecture import Architecture, shape_from
+from pytorch_nnet.models.model_dir import window_logits
 from pytorch_nnet.models.registry import build_network
 
 NETWORKS = {"vision": "cnn.yaml", "sainath": "sainath.yaml"}
@@ -39,7 +39,7 @@ def shape(arch, size):
     if size == "paper":
         return Architecture(arch, "paper")
     config = load_config(ROOT / "egs/switchboard/conf/mini" / NETWORKS[arch])
-    return build(Architecture, {key: config[key] for key in SHAPE_KEYS if key in config})
+    return shape_from(config)
 
 
 def by_window(network, padded):

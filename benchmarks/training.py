@@ -35,10 +35,9 @@ from torch.nn.functional import cross_entropy, linear
 from pytorch_nnet.frames.sampler import FrameSampler
 from pytorch_nnet.frames.softlabels import SparseLabels, top_classes
 from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
-from pytorch_nnet.io.options import build, load_config
-from pytorch_nnet.models.architecture import Architecture
-from pytorch_nnet.models.blstm import Blstm
-from pytorch_nnet.models.model_dir import SHAPE_KEYS
+from pytorch_nnet.io.options import load_config
+from pytorch_nnet.models.architecture import Architecture, shape_from
+from pytorch_nnet.models.networks.blstm import Blstm
 from pytorch_nnet.models.operations import multiplications
 from pytorch_nnet.models.registry import build_network
 from pytorch_nnet.training.losses import blended_loss
@@ -133,7 +132,7 @@ def networks():
 def sampler():
     store = MemoryStore(1000, 400)
     config = load_config(ROOT / "egs/switchboard/conf/mini/cnn.yaml")
-    network = build_network(build(Architecture, {key: config[key] for key in SHAPE_KEYS if key in config}), 300)
+    network = build_network(shape_from(config), 300)
     items, draws, batch = Items(store), FrameSampler(store, 256, 1), 10 * 256
     loader = iter(torch.utils.data.DataLoader(items, 256, sampler=torch.utils.data.RandomSampler(items, replacement=True)))
 

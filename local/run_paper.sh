@@ -267,6 +267,10 @@ if begin 5 "analyses, tables and figures"; then
   once "${made[@]}" --out exp/paper -- \
     steps/paper_tables --seeds "${seeds// /,}" --grid-seeds "${grid_seeds// /,}" --lambdas "${lambdas// /,}" \
     --top-cs "${top_cs// /,}" --gammas "${gammas// /,}" --test "$test_set" --lm "$lm" exp exp/paper
+  if [ -e exp/results/.done.report ]; then
+    once --in exp/confusions --out exp/paper --name report -- \
+      steps/make_report --nj "$nj" --cmd "$decode_cmd" --lm "$lm" --paper exp/paper data/dev "data/$test_set" data/lang exp exp/results
+  fi
   end exp/paper/PAPER.md
 fi
 

@@ -130,8 +130,9 @@ if begin 9 "graphs, decoding of every system with $decoder"; then
   end
 fi
 
-tabulate() { # test set, lm: tables, figures and tests between systems of what was decoded, or rescored, with one language model
-  local name decoded=() folder=exp/results
+tabulate() { # test set, lm: tables, figures and tests between systems of what was decoded, or rescored, with one language model; sets $folder
+  local name decoded=()
+  folder=exp/results
   if [ "$1" != "$test_set" ]; then folder+=_$1; fi
   if [ "$2" != "$lm" ]; then folder+=_$2; fi
   for name in $systems; do decoded+=(--in "exp/$name/decode_dev_$2" --in "exp/$name/decode_$1_$2"); done
@@ -141,7 +142,7 @@ tabulate() { # test set, lm: tables, figures and tests between systems of what w
     steps/compare_systems --dev dev --test "$1" --lm "$2" exp "$folder/significance.tsv" $systems
 }
 
-if begin 10 "NIST scoring where the test set has stm and glm, tables and figures"; then
+if begin 10 "NIST scoring where the test set has stm and glm, tables, figures, report"; then
   for set in $test_set $more_tests; do
     has "data/$set/stm" || continue
     for name in $systems; do
@@ -152,9 +153,18 @@ if begin 10 "NIST scoring where the test set has stm and glm, tables and figures
   models=()
   for name in dnn $nets $ensembles self$students; do models+=("exp/$name"); done
   once --out exp/timing -- $train_cmd exp/timing/log/time_nnets.log steps/time_nnets exp/timing/timing.json exp/frames_dev "${models[@]}"
+  others=() other_names=
   for set in $test_set $more_tests; do
-    for used in $lm $rescore_lm; do tabulate "$set" "$used"; done
+    for used in $lm $rescore_lm; do
+      tabulate "$set" "$used"
+      if [ "$folder" != exp/results ]; then others+=(--in "$folder") other_names+=${other_names:+,}$folder; fi
+    done
   done
+  once --out exp/confusions -- \
+    $train_cmd exp/confusions/log/confusions.log \
+    steps/phone_confusions --device "$device" data/lang exp/dnn_ali_dev exp/frames_dev exp/confusions exp/cnn
+  once --in exp/confusions "${others[@]}" --out exp/results --name report -- \
+    steps/make_report --nj "$nj" --cmd "$decode_cmd" --lm "$lm" --more "$other_names" data/dev "data/$test_set" data/lang exp exp/results
   end exp/results/RESULTS.md
 fi
 

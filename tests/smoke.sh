@@ -25,6 +25,9 @@ paper=(local/run_paper.sh --seeds "1 2" --lambdas 0.75 --top-cs 90 --gammas "0 0
 (cd "$recipe" && "${paper[@]}" --stop-stage 3 && "${paper[@]}" --stage 5)
 echo "paper run: $SECONDS s"
 SECONDS=0
+(cd "$recipe" && local/run_cldnn.sh --test-set eval2000 --lm tg --systems "cldnn blstm")
+echo "networks over utterances: $SECONDS s"
+SECONDS=0
 again=$("$recipe/run.sh" --mini-size smoke --stop-stage 9)
 echo "second run: $SECONDS s"
 [ "$(echo "$again" | grep -c "up to date, skipped$")" = 10 ] || { echo "smoke.sh: a finished stage was redone:

@@ -313,7 +313,8 @@ def experiment(place, tmp_path_factory):
     (exp / "ens").mkdir()
     (exp / "ens" / "ensemble.yaml").write_text("members: [cnn, dnn]\nweights: [0.25, 0.75]\n")
     (exp / "young").mkdir()
-    (exp / "young" / "train.jsonl").write_text('{"epoch": 1, "valid_fer": 0.5}\n')
+    (exp / "young" / "train.jsonl").write_text(
+        '{"epoch": 1, "frames": 10, "lr": 0.1, "train_loss": 1, "valid_loss": 1, "valid_fer": 0.5, "seconds": 1, "event": "best"}\n')
     write_json(exp / "frames" / "meta.json", {"format": "pytorch_nnet frame store 1", "num_frames": 157, "num_utts": 4,
                                               "num_classes": 22, "dim": 31})
     write_json(exp / "soft" / "meta.json", {"format": "pytorch_nnet soft-label store 1", "num_frames": 157,

@@ -10,7 +10,7 @@ import soundfile
 
 from pytorch_nnet.corpus.an4 import prepare_an4
 from pytorch_nnet.corpus.audio import read_audio
-from pytorch_nnet.corpus.maintain import validate_data_dir
+from pytorch_nnet.corpus.validate import validate_data_dir
 from pytorch_nnet.io.errors import RecipeError
 from speech import noise
 

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from pytorch_nnet.corpus.datadir import DataDir
-from pytorch_nnet.corpus.maintain import copy_data_dir, fix_data_dir, split_data_dir, subset_data_dir, validate_data_dir
+from pytorch_nnet.corpus.maintain import copy_data_dir, fix_data_dir, split_data_dir, subset_data_dir
+from pytorch_nnet.corpus.validate import validate_data_dir
 from pytorch_nnet.io.errors import RecipeError
 from speech import telephone
 
@@ -181,3 +182,100 @@ def test_more_parts_than_speakers(data, run):
 def test_jobs_are_at_most_the_speakers(data, capsys):
     assert DataDir.load(data.path).at_most(3) == 3
     assert DataDir.load(data.path).at_most(64) == 4 and "64" in capsys.readouterr().err
+
+
+def rewrite(first):
+    """Changes the first line's value."""
+    return lambda lines: [f"{lines[0].split()[0]} {first}", *lines[1:]]
+
+
+A1 = "sw02001-A_000010-000085"
+
+
+@pytest.mark.parametrize("name, content, message, wrong", [
+    ("text", rewrite("hello <s> there"), "symbol of the grammar", A1),
+    ("text", rewrite("hello #0"), "symbol of the grammar", A1),
+    ("text", rewrite("hello\u00a0there"), "cannot be seen", A1),
+    ("text", rewrite("hello \u200bthere"), "cannot be seen", A1),
+    ("wav.scp", rewrite("~/audio/x.sph"), "only shells understand", "sw02001-A"),
+    ("wav.scp", lambda lines: [*lines, "zz x.sph"], "recording without a segment", "zz"),
+    ("reco2file_and_channel", lambda lines: lines[1:], "wav.scp and reco2file_and_channel disagree", "sw02001-A"),
+    ("reco2file_and_channel", rewrite("sw02001 left"), "unknown channel", "sw02001-A"),
+    ("reco2file_and_channel", rewrite("sw02001"), "damaged", "sw02001-A"),
+    ("utt2num_frames", rewrite("0"), "utterance without frames", A1),
+    ("utt2num_frames", rewrite("-3"), "damaged", None),
+    ("utt2num_frames", rewrite("1e3"), "damaged", None),
+    ("segments", rewrite("sw02001-A nan 1"), "bad segment times", A1),
+    ("segments", rewrite("sw02001-A 0 inf"), "bad segment times", A1),
+    ("segments", rewrite("sw02001-A 0.0001 0.0004"), "bad segment times", A1),
+    ("segments", rewrite("sw02001-A 0.5"), "damaged", None),
+    ("utt2spk", rewrite("sw02001-A two"), "not an id", "'sw02001-A two'"),
+])
+def test_what_else_is_wrong_is_named(data, name, content, message, wrong):
+    edit(data.path / name, content)
+    with pytest.raises(RecipeError, match=message) as error:
+        validate_data_dir(data.path)
+    assert error.value.id == wrong and name in str(error.value.file)
+
+
+EXTRA = {"vad.scp": ("utterance", "x.ark:3", None), "utt2lang": ("utterance", "en", "en us"), "utt2uniq": ("utterance", "u", "a b"),
+         "utt2dur": ("utterance", "1.5", "0"), "utt2max_frames": ("utterance", "90", "many"),
+         "utt2warp": ("utterance", "1.1", "-1"), "reco2dur": ("recording", "3.0", "nan"),
+         "spk2gender": ("speaker", "f", "female"), "spk2warp": ("speaker", "0.9", "inf")}
+
+
+@pytest.mark.parametrize("name", EXTRA)
+def test_tables_of_others_are_checked_and_fixed_too(data, name):
+    kind, good, bad = EXTRA[name]
+    ids = {"utterance": data.utt2spk, "recording": data.wav, "speaker": data.spk2utt}[kind]
+    path = data.path / name
+    whole = "".join(f"{id} {good}\n" for id in ids)
+    path.write_text(whole)
+    assert validate_data_dir(data.path).utts == data.utts and fix_data_dir(data.path) == {}
+    if bad:
+        edit(path, rewrite(bad))
+        with pytest.raises(RecipeError, match=f"bad value in {name}") as error:
+            validate_data_dir(data.path)
+        assert error.value.id == next(iter(ids)) and error.value.found == bad
+    path.write_text(whole)
+    edit(path, lambda lines: [*lines[1:], f"zz {good}"])
+    with pytest.raises(RecipeError, match=f"utt2spk and {name} disagree"):
+        validate_data_dir(data.path)
+    dropped = fix_data_dir(data.path)
+    fixed = validate_data_dir(data.path)
+    assert set(dropped) - {"zz"} == set(data.utts) - set(fixed.utts) and len(dropped) >= 1
+    assert "zz" not in path.read_text() and "zz" in (data.path / ".backup" / name).read_text()
+
+
+def test_fixing_drops_what_no_step_could_use(data):
+    edit(data.path / "segments", rewrite("sw02001-A 1 0.5"))
+    edit(data.path / "utt2num_frames", lambda lines: [lines[0], lines[1].split()[0] + " none", lines[2].split()[0] + " 0", *lines[3:]])
+    assert {utt: reason.split(":")[0] for utt, reason in fix_data_dir(data.path).items()} == {
+        data.utts[0]: "bad value in segments", data.utts[1]: "bad value in utt2num_frames", data.utts[2]: "bad value in utt2num_frames"}
+    assert validate_data_dir(data.path).utts == data.utts[3:]
+
+
+def test_no_backup_is_written_over(data):
+    before = (data.path / "text").read_text()
+    edit(data.path / "text", lambda lines: lines[1:])
+    first = (data.path / "text").read_text()
+    fix_data_dir(data.path)  # sorts nothing, drops one in the other tables
+    edit(data.path / "text", lambda lines: lines[::-1])
+    second = (data.path / "text").read_text()
+    fix_data_dir(data.path)
+    edit(data.path / "text", lambda lines: lines[1:])
+    third = (data.path / "text").read_text()
+    fix_data_dir(data.path)
+    edit(data.path / "text", lambda lines: lines[::-1])
+    fix_data_dir(data.path)
+    kept = {path.name: path.read_text() for path in (data.path / ".backup").iterdir() if path.name.startswith("text")}
+    assert kept["text"] == second and len(set(kept.values())) == len(kept) >= 2
+    assert {path.name for path in (data.path / ".backup").iterdir() if path.name.startswith("utt2spk")} == {"utt2spk", "utt2spk.1"}
+    assert before != first != third
+
+
+def test_signs_that_cannot_be_seen_may_be_allowed(data, run):
+    edit(data.path / "text", rewrite("zero\u200cwidth"))
+    done = run("utils/validate_data_dir", data.path)
+    assert done.returncode == 1 and "U+200C" in done.stderr and "--non-print" in done.stderr
+    assert run("utils/validate_data_dir", "--non-print", data.path).returncode == 0

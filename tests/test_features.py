@@ -12,7 +12,7 @@ from lhotse.features.base import FeatureExtractor
 
 from pytorch_nnet.corpus.audio import read_audio
 from pytorch_nnet.corpus.datadir import DataDir, Segment
-from pytorch_nnet.corpus.maintain import validate_data_dir
+from pytorch_nnet.corpus.validate import validate_data_dir
 from pytorch_nnet.features import compute, compute_job
 from pytorch_nnet.features.cmvn import apply_cmvn, compute_cmvn_stats
 from pytorch_nnet.features.compute import MakeFbankOptions, MakeMfccOptions, make_features

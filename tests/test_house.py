@@ -42,19 +42,6 @@ def test_files_hold_one_idea(path):
     assert len(path.read_text().splitlines()) <= 400
 
 
-# wav.scp's commands, run after refuse_pipe has let them pass (--allow-pipes true).
-SHELL_ALLOWED = {"audio.py"}
-
-
-def test_nothing_unpickles_or_opens_a_shell_on_data():
-    for path in SOURCES:
-        if path.name in SHELL_ALLOWED:
-            assert "refuse_pipe(" in path.read_text()
-            continue
-        found = re.search(r"\b(pickle\.load|torch\.load|shell=True|os\.system|os\.popen|allow_pickle=True)", path.read_text())
-        assert not found, f"{path}: {found[0]}"
-
-
 @pytest.mark.parametrize("folder", ["steps", "utils", "local", "egs/an4/local"])
 def test_programs_explain_themselves(folder):
     for path in sorted((ROOT / folder).iterdir()):

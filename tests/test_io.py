@@ -65,7 +65,7 @@ def test_folder_is_replaced_whole(tmp_path):
     assert [p.name for p in (tmp_path / "store").iterdir()] == ["two"]
 
 
-@given(st.dictionaries(st.text("abcXYZ09-_", min_size=1), arrays.arrays(np.int32, st.integers(0, 30)), min_size=1))
+@given(st.dictionaries(st.from_regex("[a-cX-Z09_][a-cX-Z09_-]*", fullmatch=True), arrays.arrays(np.int32, st.integers(0, 30)), min_size=1))
 def test_alignments_round_trip(tmp_path_factory, alignments):
     path = tmp_path_factory.mktemp("ali") / "ali.1.gz"
     archives.write_ali(path, alignments)
@@ -107,9 +107,9 @@ def test_nothing_is_unpickled_from_an_archive(tmp_path):
 
     trap = pickle.dumps(Trap(str(tmp_path / "sprung")))
     (tmp_path / "x.ark").write_bytes(b"utt PKL" + trap)
-    with pytest.raises(RecipeError, match="pickle"):
+    with pytest.raises(RecipeError, match="cannot be read"):
         archives.read_matrix(f"{tmp_path}/x.ark:4")
-    with pytest.raises(RecipeError, match="pickle"):
+    with pytest.raises(RecipeError, match="instead of a matrix"):
         list(archives.read_archive(io.BytesIO(b"utt PKL" + trap)))
     with pytest.raises(RecipeError, match="damaged"):
         archives.read_ali(tmp_path / "x.ark")

@@ -11,10 +11,10 @@ from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.options import record
 from pytorch_nnet.models import load_model, products
-from pytorch_nnet.models.architecture import Architecture, display_name
-from pytorch_nnet.models.blstm import BidirectionalLayer, Blstm, Recurrence
+from pytorch_nnet.models.architecture import Architecture
 from pytorch_nnet.models.ensemble import make_ensemble
 from pytorch_nnet.models.model_dir import save_model
+from pytorch_nnet.models.networks.blstm import BidirectionalLayer, Blstm, Recurrence
 from pytorch_nnet.models.registry import build_network, count_parameters
 
 TINY = {"dnn": dict(hidden=[8, 8], splice=2), "vision": dict(channels=[3, 4, 5], hidden=[8, 8]),
@@ -22,7 +22,7 @@ TINY = {"dnn": dict(hidden=[8, 8], splice=2), "vision": dict(channels=[3, 4, 5],
 
 
 @pytest.mark.parametrize("arch, hidden, expected", [
-    ("vision", [], 76_765_704), ("sainath", [], 74_678_468), ("blstm", [512] * 4, 30_352_168),
+    ("vision", None, 76_765_704), ("sainath", None, 74_678_468), ("blstm", [512] * 4, 30_352_168),
     ("blstm", [800] * 4, 65_852_200)])
 def test_paper_sizes(arch, hidden, expected):
     with torch.device("meta"):
@@ -229,4 +229,4 @@ def test_shapes_are_checked():
         Architecture("vision", channels=[16, 32]).resolved()
     with pytest.raises(RecipeError, match="more context"):
         Architecture("dnn", splice=21).resolved()
-    assert display_name(Architecture("blstm", "paper")) == "BLSTM 4x512"
+    assert Architecture("blstm", "paper").display_name() == "BLSTM 4x512"

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from torch.nn.functional import pad
 
 from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
-from pytorch_nnet.io.options import build, load_config
+from pytorch_nnet.io.options import load_config
 from pytorch_nnet.models import shared
-from pytorch_nnet.models.architecture import Architecture
-from pytorch_nnet.models.model_dir import BATCH, SHAPE_KEYS, window_logits
+from pytorch_nnet.models.architecture import Architecture, shape_from
+from pytorch_nnet.models.model_dir import BATCH, window_logits
 from pytorch_nnet.models.registry import build_network
 
 MINI = Path(__file__).resolve().parents[1] / "egs/switchboard/conf/mini"
@@ -23,7 +23,7 @@ TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-11}
 
 def mini(name):
     config = load_config(MINI / name)
-    return build(Architecture, {key: config[key] for key in SHAPE_KEYS if key in config})
+    return shape_from(config)
 
 
 def tiny(arch):

@@ -78,7 +78,7 @@ PLAN = Plan([1, 2, 3], [1], [0.25, 0.5, 1.0], [1, 30, 90], [0.0, 0.25, 0.5, 1.0]
 
 def make_network(folder, arch, hidden, seed):
     torch.manual_seed(seed)
-    shape = Architecture(arch=arch, hidden=hidden, channels=[2, 3, 4] if arch == "vision" else []).resolved()
+    shape = Architecture(arch=arch, hidden=hidden, channels=[2, 3, 4] if arch == "vision" else None).resolved()
     save_model(folder, build_network(shape, CLASSES), options=shape.__dict__, counts=np.ones(CLASSES),
                info={"num_classes": CLASSES, "dim": DIM, "cmvn": CMVN, "label_map": "tree"})
 

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytorch_nnet.io.errors import RecipeError
-from pytorch_nnet.scoring.figures import millions_seen
 from pytorch_nnet.scoring.glm import Glm, apply_rules
 from pytorch_nnet.scoring.tune import choose, read_sweep, tune
 from pytorch_nnet.scoring.wer import Counts, count_errors, edits, edits_by_utterance, read_wer, write_wer
+from pytorch_nnet.training.records import millions_seen
+from toy_lattices import decoded
 
 ROOT = Path(__file__).resolve().parents[1]
 words = st.lists(st.sampled_from("abc"), max_size=8)
@@ -159,43 +160,6 @@ def test_best_wer_of_nothing():
 
 # --- steps/score
 
-WORDS = ["<eps>", "<unk>", "a", "b", "c", "#0", "<s>", "</s>"]
-
-
-def decoded(tmp_path, text, jobs, failed=()):
-    """A data, a graph and a decoding directory. A lattice is a choice of paths (words, am, graph) an utterance."""
-    lattice = pytest.importorskip("pytorch_nnet.decoding.lattice")
-    for name in ("data", "graph", "decode"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "data/text").write_text("".join(f"{utt} {line}\n" for utt, line in text.items()))
-    (tmp_path / "graph/words.txt").write_text("".join(f"{word} {i}\n" for i, word in enumerate(WORDS)))
-    for number, utterances in enumerate(jobs, 1):
-        with lattice.LatticeWriter(tmp_path / f"decode/lat.{number}.npz") as writer:
-            for utt, paths in utterances.items():
-                writer.write(utt, parallel_paths(lattice, paths))
-    (tmp_path / "decode/num_jobs").write_text(f"{len(jobs)}\n")
-    if failed:
-        (tmp_path / "decode/failed.txt").write_text("".join(f"{line}\n" for line in failed))
-
-
-def parallel_paths(lattice, paths):
-    """Paths side by side from the first to the last state; each starts with an arc that holds its scores."""
-    src, dst, word, am, graph, state = [], [], [], [], [], 1
-    end = 1 + sum(len(line.split()) for line, _, _ in paths)
-    for line, acoustic, language in paths:
-        rest = [WORDS.index(w) for w in line.split()]
-        at = 0
-        for position, number in enumerate([0, *rest]):
-            src.append(at)
-            at = end if position == len(rest) else state
-            state += at != end
-            dst.append(at)
-            word.append(number)
-            am.append(acoustic if position == 0 else 0.0)
-            graph.append(language if position == 0 else 0.0)
-    return lattice.Lattice.build(src, dst, word, am, graph, [0] * state + [9] * (end - state + 1))
-
-
 TEXT = {"u1": "a b c", "u2": "a <unk>", "u3": "b b"}
 # u1 is right under a low LM weight only: a b c costs 20 / LMWT + 4, a c costs 30 / LMWT + 2; they meet at LMWT 5.
 PATHS = {"u1": [("a b c", -20.0, -4.0), ("a c", -30.0, -2.0)], "u2": [("a", -1.0, -1.0)]}
@@ -287,7 +251,7 @@ def exp(tmp_path):
     (exp / "ens/ensemble.yaml").write_text("members: [cnn, lstm1]\nweights: [0.5, 0.5]\n")
     (exp / "cnn/train.jsonl").write_text("".join(json.dumps(
         {"epoch": n, "frames": 1e5, "lr": 0.1, "train_loss": 2 / n, "valid_loss": 2.1 / n,
-         "valid_fer": 0.9 / n}) + "\n" for n in (1, 2, 3)))
+         "valid_fer": 0.9 / n, "seconds": 1.0, "event": "best"}) + "\n" for n in (1, 2, 3)))
     (exp / "soft_ens").mkdir()
     (exp / "soft_ens/meta.json").write_text(json.dumps({"coverage": [{"C": 1, "mass": 0.7, "classes": 1.0},
                                                                      {"C": 3, "mass": 0.9, "classes": 2.5}]}))

@@ -7,10 +7,11 @@ import soundfile
 
 from pytorch_nnet.corpus.audio import read_audio
 from pytorch_nnet.corpus.datadir import DataDir
-from pytorch_nnet.corpus.maintain import fix_data_dir, validate_data_dir
+from pytorch_nnet.corpus.maintain import fix_data_dir
 from pytorch_nnet.corpus.manifests import from_lhotse, to_lhotse
 from pytorch_nnet.corpus.placement import place_utterances
 from pytorch_nnet.corpus.speed import change_speed, perturb_data_dir_speed, samples_after
+from pytorch_nnet.corpus.validate import validate_data_dir
 from pytorch_nnet.features.compute import MakeFbankOptions, make_features
 from pytorch_nnet.io.archives import read_matrix
 from pytorch_nnet.io.errors import RecipeError

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from ldc import compress, fake_sph2pipe, prepared, release  # noqa: F401
 from pytorch_nnet.corpus.audio import inspect_audio, read_audio
 from pytorch_nnet.corpus.datadir import DataDir, Segment
-from pytorch_nnet.corpus.maintain import split_data_dir, validate_data_dir
+from pytorch_nnet.corpus.maintain import split_data_dir
 from pytorch_nnet.corpus.manifests import from_lhotse, to_lhotse
 from pytorch_nnet.corpus.placement import place_utterances
 from pytorch_nnet.corpus.sets import FIGURES, MAX_SAME_TEXT, compare, kaldi_sets, measure, without_repeats
+from pytorch_nnet.corpus.validate import validate_data_dir
 from pytorch_nnet.features.cmvn import compute_cmvn_stats
 from pytorch_nnet.features.reader import FeatureReader
 from pytorch_nnet.io.archives import write_ark_scp

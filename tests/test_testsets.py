@@ -8,8 +8,8 @@ from ldc import audio, lines
 from pytorch_nnet.corpus.acronyms import read_acronyms, write_acronyms
 from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.corpus.fisher import LINE_RULES, NOISES, WORD_RULES, FisherRules, prepare_fisher
-from pytorch_nnet.corpus.maintain import validate_data_dir
 from pytorch_nnet.corpus.testsets import read_rt03
+from pytorch_nnet.corpus.validate import validate_data_dir
 from pytorch_nnet.io.errors import RecipeError
 
 RT03 = [';; CATEGORY "0" "" ""', "{n} 1 inter_segment_gap 0.00 0.50 <O,fsh,M,fsh-M>",

@@ -56,6 +56,9 @@ def read_config(path):
     return config
 
 
+WINDOWED = ("blstm", "dnn", "vision", "sainath")  # networks whose size is known here
+
+
 def network_size(config, classes):
     """(multiply-adds a window, parameters) of a network with `classes` outputs; pytorch_nnet/models has the layers."""
     hidden = config["hidden"]
@@ -166,6 +169,8 @@ class Estimator:
         cuda = options.get("device") == "cuda"
         names = [os.path.basename(folder) for folder in folders]
         members = sorted({member for name in names for member in self.members(name) if os.path.exists(self.config(member))})
+        if any(read_config(self.config(member))["arch"] not in WINDOWED for member in members):
+            return None
         seconds = frames * sum(self.network(member, cuda) for member in members)
         start = self.rate("seconds.start")
         return Cost(0.0, start + seconds, cuda=bool(members)) if cuda else Cost(seconds, start)
@@ -240,6 +245,8 @@ class Estimator:
         r, frames = self.rate, hours * FRAMES
         if step == "train_nnet":
             config = read_config(options["config"])
+            if config["arch"] not in WINDOWED:
+                return None
             operations, parameters = network_size(config, self.classes)
             name = os.path.splitext(os.path.basename(options["config"]))[0]
             epochs = config.get("max_epochs") or r(f"epochs.{name}")
@@ -253,6 +260,8 @@ class Estimator:
             return Cost(r("seconds.make_frame_store") * hours, r("seconds.start"), gb=r("gb.frame_store") * hours)
         if step == "align_nnet":
             cost = self.forward([rest[2]], frames, options)
+            if cost is None:
+                return None
             cost.seconds, cost.gb = cost.seconds + r("seconds.align_nnet") * frames, r("gb.alignment") * hours
             return cost
         if step == "make_ensemble":
@@ -262,9 +271,13 @@ class Estimator:
             return self.forward(rest[1:], frames, options)
         if step == "time_nnets":
             each = [self.forward([folder], r("seconds.time_nnets"), options) for folder in rest[2:]]
-            return Cost(sum(cost.seconds for cost in each), r("seconds.start"))
+            return Cost(sum(cost.seconds for cost in each if cost), r("seconds.start"))
+        if step == "phone_confusions":
+            return self.forward(rest[4:], frames, options)
         if step == "dump_posteriors":
             cost = self.forward([rest[0]], frames, options)
+            if cost is None:
+                return None
             cost.gb = r("gb.soft") * hours
             return cost
         return None
@@ -276,6 +289,8 @@ class Estimator:
         if step in ("decode", "decode_fmllr"):
             one = (r("seconds.search", float(options["max-active"])) + r("seconds.score")) * hours
             cost = self.forward([os.path.dirname(out) for out in outs], hours * FRAMES, options)
+            if cost is None:
+                return None
             cost.seconds += one * len(outs) * (r("seconds.decode_fmllr") if step == "decode_fmllr" else 1)
             cost.gb, cost.memory, cost.cuda = r("gb.decode") * hours * len(outs), r("memory.graph", million), False
             return cost
@@ -289,4 +304,6 @@ class Estimator:
             return Cost(r("seconds.compare") * (len(rest) - 2), r("seconds.start"))
         if step == "make_tables":
             return Cost(r("seconds.make_tables"))
+        if step == "make_report":
+            return Cost(r("seconds.make_report") * hours, r("seconds.start"))
         return None

@@ -9,11 +9,10 @@ Usage: utils/once.py [options] --out DIR [--out DIR ...] [--in PATH ...] -- <com
   --name NAME   the command adds to a folder others made: the marker is .done.NAME instead of .done, and nothing is removed
   --force       run even if up to date
 
-The marker records the command, a digest of every input, versions of its steps (utils/versions.tsv) and a digest of it all. Inputs
-are the arguments that name existing files or
-folders: a file counts by its content, a folder by its markers (or, where it has none, such as a corpus from a disc, by the
-names, sizes and times of its files). --nj, --cmd, --threads and --device do not count, nor does a launcher with its options and log that the
-command begins with: they change where work runs, not what comes out.
+The marker records the command, a digest of every input, versions of its steps (utils/versions.tsv), a digest of it all, and what it took.
+Inputs are the arguments that name existing files or folders: a file counts by its content, a folder by its markers (or, where it has
+none, such as a corpus from a disc, by the names, sizes and times of its files). --nj, --cmd, --threads and --device do not count, nor
+does a launcher with its options and log that the command begins with: they change where work runs, not what comes out.
 It also records size and CRC-32 of the files that the command made (utils/filesums.py). Before a command runs, the files of its inputs
 are compared with what their own markers say, so that damage ends a run before anything is made of it.
 An output whose marker differs is stale: why is said, and it is removed before the command runs; one left by the same command, killed, is kept
@@ -28,6 +27,7 @@ are removed when it runs again.
 import hashlib
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -136,7 +136,7 @@ def main(argv):
     try:
         prepare(request, now, whole)
         before = {out: filesums.stamps(out) if request.name else None for out in request.outs}
-        start = time.time()
+        began = time.time()
         code = call(request.command, stdin=subprocess.DEVNULL)
         if code:
             signal = f" ({ended_by(code)})" if ended_by(code) else ""
@@ -144,7 +144,7 @@ def main(argv):
             return code
         if line := result_line(request.command):
             print(line, flush=True)
-        record = {"command": request.words, "inputs": now, "seconds": round(time.time() - start, 1), "digest": whole}
+        record = {"command": request.words, "inputs": now, **cost(began), "digest": whole}
         if request.versions:
             record["versions"] = request.versions
         return mark(request, record, before)
@@ -152,6 +152,20 @@ def main(argv):
         return fail(error.report())
     except OSError as error:
         return fail(f"cannot run {request.command[0]}, or write beside its output: {error}")
+
+
+def cost(began):
+    """What the one command that this program has run has taken, and in which stage: for reports, not part of the digest.
+
+    began: when it began, in seconds since 1970. peak_mib: resident memory of the largest of its processes, which must have
+    been awaited by those that started them; work on other machines is not seen.
+    """
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    peak = used.ru_maxrss / (1 << 10 if sys.platform != "darwin" else 1 << 20)  # kilobytes; macOS: bytes
+    script, number, title = (os.environ.get(f"STAGE_{name}", "") for name in ("SCRIPT", "NUMBER", "TITLE"))
+    stage = {"script": os.path.basename(script), "number": int(number), "title": title} if number.isdigit() else None
+    return {"began": round(began, 1), "seconds": round(time.time() - began, 1),
+            "cpu_seconds": round(used.ru_utime + used.ru_stime, 1), "peak_mib": round(peak, 1), "stage": stage}
 
 
 def orphaned():

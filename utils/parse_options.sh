@@ -37,7 +37,7 @@ _read_config() { # file: 'name=value' lines, comments and blank lines
   [ -f "$1" ] || _option_error "no such config file: $1"
   while IFS= read -r line || [ -n "$line" ]; do
     line=${line%%#*}
-    line=$(sed 's/^[[:space:]]*\(--\)\{0,1\}//; s/[[:space:]]*$//' <<<"$line")
+    line=${line#"${line%%[![:space:]]*}"} line=${line%"${line##*[![:space:]]}"} line=${line#--}
     [ -z "$line" ] && continue
     [[ $line == *=* ]] || _option_error "$1: expected name=value, found: $line"
     _set_option "${line%%=*}" "${line#*=}"

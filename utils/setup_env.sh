@@ -59,7 +59,7 @@ install() { # folder requirement-file
   fi
   pip_install "$1" -r "$2"
   if [ "${2##*/}" = k2.txt ]; then
-    "$1/bin/python" -c 'import k2, kaldiio' ||
+    "$1/bin/python" -c 'import k2, numpy' ||
       fail "k2 cannot be imported in $1" "  expected: the wheel for Python 3.10 that $wheel names" "  next:     utils/setup_env.sh, again"
   fi
   stamp "$2" > "$1/.stamp" && mv "$1/.stamp" "$1/.done.$(basename "$2" .txt)"
@@ -105,9 +105,9 @@ ensure .venv "(3, 11) <= v <= (3, 13)" "$python" "python3.11 python3.12 python3.
     "  next:     install one, or name it: utils/setup_env.sh --python /path/to/python3.11"
 
 if [ -n "${K2_PYTHON:-}" ] && [ "$K2_PYTHON" != "$PWD/.venv-k2/bin/python" ]; then
-  "$K2_PYTHON" -c 'import k2, kaldiio' || fail "K2_PYTHON cannot import k2 and kaldiio" "  found:    $K2_PYTHON"
+  "$K2_PYTHON" -c 'import k2, numpy' || fail "K2_PYTHON cannot import k2 and numpy" "  found:    $K2_PYTHON"
 elif ! ensure .venv-k2 "v == (3, 10)" "$k2_python" "python3.10" requirements/k2.txt; then
   fail "no usable Python 3.10, which k2's wheel needs" \
     "  next:     install Python 3.10 (uv python install 3.10), or name one: utils/setup_env.sh --k2-python /path/to/python3.10," \
-    "            or point K2_PYTHON at a Python that has k2 and kaldiio, or decode without k2: run.sh --decoder kaldi"
+    "            or point K2_PYTHON at a Python that has k2 and numpy, or decode without k2: run.sh --decoder kaldi"
 fi

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 
 Entry = tuple[str, tuple[str, ...]]  # word, phones
 Acronyms = dict[str, tuple[str, str]]  # IBM -> (i._b._m., i b m)
@@ -64,7 +64,9 @@ def write_acronyms(path, acronyms: Acronyms) -> None:
 def read_acronyms(path) -> Acronyms:
     """Reads what `write_acronyms` wrote."""
     acronyms: Acronyms = {}
-    for number, line in enumerate(Path(require_file(path, next="local/prepare_switchboard")).read_text(encoding="utf-8").splitlines(), 1):
+    with reading(path, "not a text file of UTF-8", next="local/prepare_switchboard"):
+        lines = Path(require_file(path, next="local/prepare_switchboard")).read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
         fields = line.split("\t")
         if len(fields) != 3 or not all(fields):
             raise RecipeError("bad line of acronyms", file=f"{path}:{number}", expected="<word> TAB <in the lexicon> TAB <letters>",

@@ -17,7 +17,7 @@ import soundfile
 
 from ..io.archives import refuse_pipe
 from ..io.errors import RecipeError
-from .sphere import MAGIC, expand, is_compressed, read_header, read_sphere
+from .sphere import MAGIC, NUMBER, expand, is_compressed, read_header, read_sphere
 
 MEND_AUDIO = "copy the file from the corpus again"
 
@@ -101,7 +101,7 @@ def _inspect_file(path: str, id: str | None) -> AudioInfo:
             sphere = read_sphere(path)
             return AudioInfo(path, sphere.rate, sphere.channels, sphere.samples)
         count = read_header(path)[0].get("sample_count")
-        promised = int(count) if count else None
+        promised = int(count) if count and NUMBER.fullmatch(count) else None
     else:
         promised = _wav_samples(head)
     try:

@@ -14,7 +14,11 @@ from typing import Iterable, Iterator, Mapping
 
 from ..io.archives import read_scp
 from ..io.errors import RecipeError, reading, require_file
+from ..io.ids import check_id
 from ..io.publish import publish
+
+INDEXES = ("feats.scp", "cmvn.scp")  # of archives: no command has a place there
+MAX_SECONDS = 1e7  # of a recording: what lies beyond has no milliseconds in double precision's text
 
 
 @dataclass
@@ -75,22 +79,26 @@ class DataDir:
             require_file(path / name, next=f"utils/validate_data_dir {path}")
 
         def table(name: str) -> dict[str, str]:
-            return read_scp(path / name, allow_pipes=name == "wav.scp") if (path / name).exists() else {}
+            return read_scp(path / name, allow_pipes=name not in INDEXES) if (path / name).exists() else {}
 
         data = cls(path, table("utt2spk"))
+        for speaker in set(data.utt2spk.values()):
+            check_id(speaker, file=path / "utt2spk")
         data.text = read_text(path / "text") if (path / "text").exists() else {}
         data.wav, data.feats, data.cmvn = table("wav.scp"), table("feats.scp"), table("cmvn.scp")
         with reading(path / "utt2num_frames", expected="<utterance> <number>"):
-            data.num_frames = {utt: int(n) for utt, n in table("utt2num_frames").items()}
+            data.num_frames = {utt: read_count(n) for utt, n in table("utt2num_frames").items()}
         for utt, value in table("segments").items():
             with reading(path / "segments", expected="<utterance> <recording> <start> <end>"):
                 recording, start, end = value.split()
                 data.segments[utt] = Segment(recording, float(start), float(end))
-            if not 0 <= float(start) < float(end):
+            check_id(recording, file=path / "segments")
+            if not good_times(float(start), float(end)):
                 raise RecipeError("bad segment times", file=path / "segments", id=utt, expected="0 <= start < end", found=value,
                                   next=f"correct the times, or remove the line and call utils/fix_data_dir {path}")
         for recording, value in table("reco2file_and_channel").items():
-            name, channel = value.split()
+            with reading(path / "reco2file_and_channel", id=recording, expected="<recording> <file> <channel>"):
+                name, channel = (check_id(word, file=path / "reco2file_and_channel") for word in value.split())
             data.channel[recording] = (name, channel)
         data.speed = {recording: read_speed(path / "reco2speed", recording, value)
                       for recording, value in table("reco2speed").items()}
@@ -186,6 +194,11 @@ class DataDir:
         return [self.subset(part) for part in parts]
 
 
+def good_times(start: float, end: float) -> bool:
+    """Whether a segment has a length in whole milliseconds, in which it is written."""
+    return 0 <= start < end < MAX_SECONDS and round(start, 3) < round(end, 3)
+
+
 def read_speed(file, recording: str, value: str) -> float:
     """Reads one factor of reco2speed."""
     try:
@@ -217,12 +230,22 @@ def iterate_text(path) -> Iterator[tuple[str, list[str]]]:
                 raise RecipeError("not sorted in C order, or repeated", file=f"{path}:{number}", id=words[0],
                                   expected=f"an id after '{previous}'", found=words[0],
                                   next=f"utils/fix_data_dir {Path(path).parent}")
-            yield words[0], words[1:]
+            yield check_id(words[0], file=f"{path}:{number}"), words[1:]
             previous = words[0]
 
 
+def read_count(text: str) -> int:
+    """A number of frames; raises ValueError."""
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
+        raise ValueError(f"no number of frames: {text[:40]!r}")
+    return int(text)
+
+
 def write_table(path, table: Mapping[str, str]) -> None:
-    """Publishes 'key value' lines sorted in C order."""
+    """Publishes 'key value' lines sorted in C order. Raises RecipeError for a key or a value that would not stay in its line."""
     with publish(path) as file:
         for key in sorted(table, key=str.encode):
-            file.write(f"{key} {table[key]}\n")
+            if not table[key].strip() or "\n" in table[key] or "\r" in table[key]:
+                raise RecipeError("a value that is no part of one line", file=path, id=check_id(key), expected="text without line ends",
+                                  found=repr(table[key]))
+            file.write(f"{check_id(key, file=path)} {table[key]}\n")

@@ -20,7 +20,7 @@ from .findfiles import find_files
 from .textfile import read_lines
 
 TRANSCRIPT = re.compile(r"(fe_03_\d{5})\.txt")
-LINE = re.compile(r"(\d+(?:\.\d*)?)\s+(\d+(?:\.\d*)?)\s+([AB]):\s*(.*)")
+LINE = re.compile(r"([0-9]{1,5}(?:\.[0-9]*)?)\s+([0-9]{1,5}(?:\.[0-9]*)?)\s+([AB]):\s*(.*)")
 PUBLISHED = 11699  # files: 5850 and 5849, says LDC's catalogue and asserts Kaldi's fisher_data_prep.sh
 
 # (name, what a line must hold for the rule to be tried, pattern, replacement), in this order, over a line in lower case.

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ..io.errors import RecipeError
-from .textfile import read_lines
+from .textfile import read_lines, read_seconds
 
 IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
 GAP = "inter_segment_gap"  # the speaker of RT-03's lines between the segments
@@ -45,7 +45,7 @@ def read_stm(path, counts: Counter) -> list[Scored]:
         fields = line.split()
         source = f"{path}:{number}"
         try:
-            name, side, start, end = fields[0], fields[1].upper(), float(fields[3]), float(fields[4])
+            name, side, start, end = fields[0], fields[1].upper(), read_seconds(fields[3]), read_seconds(fields[4])
         except (IndexError, ValueError):
             raise RecipeError("malformed stm line", file=source, expected="<file> <channel> <speaker> <start> <end> <words>",
                               found=repr(line.strip())) from None
@@ -88,7 +88,7 @@ def check_pem(path, segments: list[Scored]) -> None:
             continue
         try:
             name, side, _, start, end = line.split()
-            found.add((name, SIDES.get(side, side.upper()), round(float(start) * 100), round(float(end) * 100)))
+            found.add((name, SIDES.get(side, side.upper()), round(read_seconds(start) * 100), round(read_seconds(end) * 100)))
         except ValueError:
             raise RecipeError("malformed pem line", file=f"{path}:{number}",
                               expected="<file> <channel> <speaker> <start> <end>", found=repr(line.strip())) from None

@@ -1,63 +1,31 @@
-"""Upkeep of data directories: validate, fix, copy, subset, split.
+"""Upkeep of data directories: fix, copy, subset, split (validate.py checks them).
 
-After Kaldi's utils/validate_data_dir.sh, fix_data_dir.sh, copy_data_dir.sh, subset_data_dir.sh and split_data.sh.
+After Kaldi's utils/fix_data_dir.sh, copy_data_dir.sh, subset_data_dir.sh and split_data.sh.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Container, Iterator, Mapping
 
-from ..io.archives import read_scp, refuse_pipe
+from ..io.archives import split_line
 from ..io.errors import RecipeError, reading, require_file
+from ..io.ids import check_id
 from ..io.publish import publish, publish_folder
-from .datadir import DataDir, write_table
+from .datadir import DataDir, good_times, write_table
+from .tables import EXTRAS
 
 CUTS = "cuts.jsonl.gz"
-BY_UTTERANCE = ("text", "segments", "feats.scp", "utt2num_frames")
-BY_RECORDING = ("wav.scp", "reco2file_and_channel", "reco2speed")
+KEYED = {kind: [name for name, extra in EXTRAS.items() if extra.keyed == kind] for kind in ("utterance", "recording", "speaker")}
+BY_UTTERANCE = ("text", "segments", "feats.scp", "utt2num_frames", *KEYED["utterance"])
+BY_RECORDING = ("wav.scp", "reco2file_and_channel", "reco2speed", *KEYED["recording"])
+BY_SPEAKER = ("cmvn.scp", *KEYED["speaker"])
 # Files beside the tables that belong to a test set's scoring.
 SCORING = ("stm", "glm")
-
-
-def validate_data_dir(path, *, text: bool = True, feats: bool = True, wav: bool = True,
-                      allow_pipes: bool = False) -> DataDir:
-    """Checks a data directory as every later step wants it; returns it.
-
-    Args:
-      text, feats, wav: whether text, feats.scp and wav.scp must be there.
-    Raises:
-      RecipeError: the first thing that is wrong.
-    """
-    need = ["spk2utt"] + ["text"] * text + ["feats.scp", "utt2num_frames"] * feats + ["wav.scp"] * wav
-    data = DataDir.load(path, need=need)
-    mend = f"utils/fix_data_dir {data.path}"
-    for recording, source in data.wav.items():
-        refuse_pipe(source, file=data.path / "wav.scp", id=recording, allow=allow_pipes)
-    known = {speaker: utts.split() for speaker, utts in read_scp(data.path / "spk2utt").items()}
-    if known != data.spk2utt:
-        wrong = next(s for s in sorted(known.keys() | data.spk2utt.keys()) if known.get(s) != data.spk2utt.get(s))
-        raise RecipeError("spk2utt is not the inverse of utt2spk", file=data.path / "spk2utt", id=wrong,
-                          expected=f"{len(data.spk2utt.get(wrong, []))} utterances",
-                          found=f"{len(known.get(wrong, []))}", next=mend)
-    previous = ""
-    for utt, speaker in data.utt2spk.items():
-        if speaker.encode() < previous.encode():
-            raise RecipeError("speakers are not in C order where utterances are", file=data.path / "utt2spk", id=utt,
-                              expected=f"a speaker from '{previous}' on", found=speaker,
-                              next="make the speaker a prefix of its utterance ids, followed by '-'")
-        previous = speaker
-    if (data.path / CUTS).exists():
-        ids = [utt for utt, _ in read_cut_lines(data.path / CUTS)]
-        if ids != data.utts:
-            odd = next(iter(sorted(set(ids) ^ set(data.utts))), ids[0] if ids else None)
-            raise RecipeError(f"utt2spk and {CUTS} disagree", file=data.path / CUTS, id=odd,
-                              expected=f"the {len(data.utts)} utterances of utt2spk, in C order",
-                              found=f"{len(ids)} cuts", next=mend)
-    return data
 
 
 def read_cut_lines(path) -> Iterator[tuple[str, str]]:
@@ -81,13 +49,16 @@ def read_raw(path: Path) -> dict[str, str]:
       RecipeError: one key with two values: no order of lines could say which is right.
     """
     table: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    with reading(path, "not a text file of UTF-8"):
+        lines = path.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        key, _, value = line.strip().partition(" ")
-        if table.setdefault(key, value.strip()) != value.strip():
+        key, value = split_line(line)
+        check_id(key, file=f"{path}:{number}")
+        if table.setdefault(key, value) != value:
             raise RecipeError("one id with two values", file=f"{path}:{number}", id=key, expected=table[key],
-                              found=value.strip(),
+                              found=value,
                               next="remove the wrong line")
     return dict(sorted(table.items(), key=lambda item: item[0].encode()))
 
@@ -103,7 +74,7 @@ def fix_data_dir(path) -> dict[str, str]:
     if not path.is_dir():
         raise RecipeError("no such data directory", file=path)
     require_file(path / "utt2spk")
-    tables = {name: read_raw(path / name) for name in ("utt2spk", *BY_UTTERANCE, *BY_RECORDING, "cmvn.scp")
+    tables = {name: read_raw(path / name) for name in ("utt2spk", *BY_UTTERANCE, *BY_RECORDING, *BY_SPEAKER)
               if (path / name).exists()}
     utt2spk = tables["utt2spk"]
     dropped = {utt: "empty in utt2spk" for utt, speaker in utt2spk.items() if not speaker}
@@ -112,11 +83,15 @@ def fix_data_dir(path) -> dict[str, str]:
             dropped |= dict.fromkeys(utt2spk.keys() - tables[name].keys(), f"not in {name}")
             dropped |= {utt: f"empty in {name}" for utt, value in tables[name].items() if not value}
             dropped |= dict.fromkeys(tables[name].keys() - utt2spk.keys(), "not in utt2spk")
+            dropped |= {utt: f"bad value in {name}: {value[:40]}" for utt, value in tables[name].items() if value and not usable(name, value)}
     recording = {utt: value.split()[0] for utt, value in tables["segments"].items() if value} if "segments" in tables \
         else {utt: utt for utt in utt2spk}
     for name in BY_RECORDING:
         if name in tables:
             dropped |= {utt: f"recording {r} not in {name}" for utt, r in recording.items() if not tables[name].get(r)}
+    for name in KEYED["speaker"]:
+        if name in tables:
+            dropped |= {utt: f"speaker {speaker} not in {name}" for utt, speaker in utt2spk.items() if not tables[name].get(speaker)}
     utts = [utt for utt in utt2spk if utt not in dropped]
     if not utts:
         reason = next(iter(sorted(dropped.items())))
@@ -125,7 +100,7 @@ def fix_data_dir(path) -> dict[str, str]:
 
     keep = {**dict.fromkeys(("utt2spk", *BY_UTTERANCE), frozenset(utts)),
             **dict.fromkeys(BY_RECORDING, frozenset(recording[utt] for utt in utts)),
-            "cmvn.scp": {utt2spk[utt] for utt in utts}}
+            **dict.fromkeys(BY_SPEAKER, frozenset(utt2spk[utt] for utt in utts))}
     fixed = {name: {key: value for key, value in table.items() if key in keep[name]} for name, table in tables.items()}
     fixed["spk2utt"] = {s: " ".join(u) for s, u in DataDir(path, fixed["utt2spk"]).spk2utt.items()}
     for name, table in fixed.items():
@@ -139,17 +114,35 @@ def fix_data_dir(path) -> dict[str, str]:
     return dict(sorted(dropped.items(), key=lambda item: item[0].encode()))
 
 
+def usable(name: str, value: str) -> bool:
+    """False for a value of an utterance's table that `DataDir.load` or `validate_data_dir` would refuse."""
+    if name == "segments":
+        try:
+            _, start, end = value.split()
+            return good_times(float(start), float(end))
+        except ValueError:
+            return False
+    if name == "utt2num_frames":
+        return bool(re.fullmatch("[0-9]{1,9}", value)) and int(value) > 0
+    return name not in EXTRAS or EXTRAS[name].good(value)
+
+
 def back_up(path: Path) -> None:
-    """Copies a file into .backup/ beside it."""
-    (path.parent / ".backup").mkdir(exist_ok=True)
-    shutil.copy2(path, path.parent / ".backup" / path.name)
+    """Copies a file into .backup/ beside it; what is there already stays: the next one is <name>.1, then <name>.2."""
+    folder, number = path.parent / ".backup", 0
+    folder.mkdir(exist_ok=True)
+    while (place := folder / (f"{path.name}.{number}" if number else path.name)).exists():
+        if place.read_bytes() == path.read_bytes():
+            return
+        number += 1
+    shutil.copy2(path, place)
 
 
 def replace_table(path: Path, table: Mapping[str, str]) -> None:
     """Writes a table over a file, unless it holds just that already; the older content goes to .backup/."""
     content = "".join(f"{key} {value}\n" for key, value in table.items())
     if path.exists():
-        if path.read_text(encoding="utf-8") == content:
+        if path.read_bytes() == content.encode():
             return
         back_up(path)
     write_table(path, table)

@@ -13,7 +13,7 @@ from .acronyms import Acronyms, Entry, find_acronyms, write_acronyms
 from .faults import Faults
 from .findfiles import find_files
 from .markup import TextRules, rewrite
-from .textfile import read_lines
+from .textfile import read_lines, read_seconds
 
 TRANSCRIPT = re.compile(r"^sw(\d{4})([ab])-ms98-a-trans\.text$", re.IGNORECASE)
 DICTIONARY = "sw-ms98-dict.text"
@@ -79,10 +79,10 @@ def parse_line(line: str, side: str, source: str, rules: TextRules) -> Turn:
     """`id start end word ...` as a Turn."""
     fields = line.split()
     try:
-        start, end = float(fields[1]), float(fields[2])
+        start, end = read_seconds(fields[1]), read_seconds(fields[2])
     except (IndexError, ValueError):
         raise RecipeError("malformed transcript line", file=source, id=side, expected="<id> <start> <end> <word> ...",
-                          found=repr(line.strip())) from None
+                          found=repr(line.strip()[:200])) from None
     if len(fields) < 4:
         raise RecipeError("empty transcript", file=source, id=fields[0], expected="words, or [silence]", found="nothing",
                           next="mark the line [silence] or restore the transcript")

@@ -7,6 +7,7 @@ samples unless they are compressed (`embedded-shorten`); the LDC's program sph2p
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ..io.errors import RecipeError, require_file
 
 BYTES_OF_CODING = {"ulaw": 1, "alaw": 1, "pcm": 2}
 MAGIC = b"NIST_1A"
+NUMBER = re.compile(r"[0-9]{1,12}")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ def read_header(path) -> tuple[dict[str, str], int]:
     """Returns the fields of a SPHERE header and the size of the header in bytes."""
     with open(require_file(path), "rb") as file:
         magic, size = file.readline().strip(), file.readline().strip()
-        if magic != MAGIC or not size.isdigit():
+        if magic != MAGIC or not NUMBER.fullmatch(size.decode("latin-1")):
             raise RecipeError("not a SPHERE file", file=path, expected="a header that begins with NIST_1A", found=repr(magic[:20]))
         file.seek(0)
         lines = file.read(int(size)).decode("latin-1").split("\n")[2:]
@@ -62,7 +64,7 @@ def read_sphere(path) -> Sphere:
         raise RecipeError("unknown coding of a SPHERE file", file=path, expected=" or ".join(BYTES_OF_CODING), found=coding)
     numbers = {}
     for name in ("sample_rate", "channel_count", "sample_count"):
-        if not fields.get(name, "").isdigit():
+        if not NUMBER.fullmatch(fields.get(name, "")):
             raise RecipeError("SPHERE header without a number", file=path, id=name, expected="an integer",
                               found=fields.get(name, "nothing"))
         numbers[name] = int(fields[name])
@@ -70,7 +72,7 @@ def read_sphere(path) -> Sphere:
     if packing:
         find_sph2pipe(path, packing)
         return sphere
-    width = int(fields.get("sample_n_bytes", BYTES_OF_CODING[coding]))
+    width = int(fields["sample_n_bytes"]) if NUMBER.fullmatch(fields.get("sample_n_bytes", "")) else BYTES_OF_CODING[coding]
     promised, present = sphere.samples * sphere.channels * width, os.path.getsize(path) - header
     if present < promised or promised == 0:
         raise RecipeError("SPHERE file is cut short", file=path, expected=f"{promised} bytes of samples as its header says",
@@ -99,7 +101,7 @@ def find_sph2pipe(path, packing: str) -> str:
 
 def expand(path) -> bytes:
     """The samples of a compressed file as a 16-bit WAV file with all channels."""
-    command = [find_sph2pipe(path, "compressed samples"), "-p", "-f", "wav", str(path)]
+    command = [find_sph2pipe(path, "compressed samples"), "-p", "-f", "wav", os.path.abspath(path)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     if done.returncode or not done.stdout:
         raise RecipeError("sph2pipe failed", file=path, expected="a WAV file on its standard output",

@@ -9,7 +9,16 @@ from ..io.errors import require_file
 
 CRLF = "text files with CRLF line ends"
 LATIN1 = "lines read as Latin-1"
+LONGEST = 1e5  # seconds: more than a day
 UTF8 = "lines with letters outside ASCII"
+
+
+def read_seconds(text: str) -> float:
+    """A time of a transcript; raises ValueError for one that no conversation has."""
+    value = float(text)
+    if not 0 <= value < LONGEST or "_" in text or not text.isascii():
+        raise ValueError
+    return value
 
 
 def read_lines(path, counts: Counter) -> Iterator[tuple[int, str]]:

@@ -56,7 +56,7 @@ def k2_python() -> str:
             expected="the k2 environment (Python 3.10), or K2_PYTHON naming one",
             found="nothing that runs",
             next="install Python 3.10 and call utils/setup_env.sh; or point K2_PYTHON at a Python that has k2 and "
-            "kaldiio; or decode without k2: --decoder kaldi",
+            "numpy; or decode without k2: --decoder kaldi",
         )
     return python
 

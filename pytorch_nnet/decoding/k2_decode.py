@@ -39,7 +39,7 @@ class K2Decoder:
                 file=sys.executable,
                 expected="k2 and torch",
                 found=str(error),
-                next="utils/setup_env.sh; or point K2_PYTHON at a Python that has k2 and kaldiio; or --decoder kaldi",
+                next="utils/setup_env.sh; or point K2_PYTHON at a Python that has k2 and numpy; or --decoder kaldi",
             ) from None
         self.k2, self.torch, self.graph, self.options = k2, torch, graph, options
         # One thread a job: more do not make the search faster, and jobs run side by side.

@@ -275,7 +275,9 @@ class K2Graph:
                      next="make the graph again (steps/mkgraph)"):
             with np.load(require_file(path, next="make the graph (steps/mkgraph)"), allow_pickle=False) as file:
                 graph = cls(*(file[name] for name in MEMBERS))
-        graph.num_pdfs = int(graph.num_pdfs)
+        with reading(path, "a decoding graph that contradicts itself", next="make the graph again (steps/mkgraph)"):
+            graph.num_pdfs = int(graph.num_pdfs)
+            graph.check()
         if graph.arcs[:, 2].max() > graph.num_pdfs:
             raise RecipeError(
                 "a graph label lies beyond the pdfs",
@@ -285,6 +287,19 @@ class K2Graph:
                 next="make the graph again (steps/mkgraph)",
             )
         return graph
+
+    def check(self) -> None:
+        """Raises ValueError where an arc or a word would be looked for outside the arrays: k2 itself does not look."""
+        if self.arcs.ndim != 2 or self.arcs.shape[1] != 4:
+            raise ValueError(f"arcs of shape {self.arcs.shape}")
+        src, dst, label = (self.arcs[:, column] for column in range(3))
+        offsets = self.seq_offsets
+        for what, good in (("arcs by their source", src[0] >= 0 and (np.diff(src) >= 0).all()), ("states", src[-1] <= dst.max() and dst.min() >= 0),
+                           ("labels", label.min() >= -1 and not (label == 0).any()), ("words of arcs", len(self.words) == len(src)),
+                           ("word sequences", offsets[0] == 0 and (np.diff(offsets) >= 0).all() and offsets[-1] == len(self.seq_words)),
+                           ("codes of words", self.words.min() > -len(offsets)), ("a final state", ((label == -1) == (dst == dst.max())).all())):
+            if not good:
+                raise ValueError(f"bad {what}")
 
     def expand_words(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(row, word) of every word of the arcs whose codes are given, in order."""

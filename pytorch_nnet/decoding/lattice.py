@@ -26,6 +26,7 @@ from typing import Iterator, Sequence
 import numpy as np
 
 from ..io.errors import RecipeError, reading, require_file
+from ..io.ids import check_id
 from ..io.publish import publish_path
 
 STATE = np.dtype([("frame", "<i4"), ("level", "<i4")])
@@ -42,6 +43,19 @@ class Lattice:
     @property
     def num_frames(self) -> int:
         return int(self.states["frame"][-1])
+
+    def check(self) -> None:
+        """Raises ValueError unless arcs lead from level to level, in order, with finite scores."""
+        states, arcs = self.states, self.arcs
+        level = states["level"]
+        if not (states.ndim == arcs.ndim == 1 and len(arcs) and level[0] == 0 and (np.diff(level) >= 0).all() and level[-1] < len(states)):
+            raise ValueError(f"{states.shape} states, {arcs.shape} arcs, levels {level[:1]} to {level[-1:]}")
+        if arcs["src"].min() < 0 or arcs["dst"].max() >= len(states) or arcs["dst"].min() < 1 or (np.diff(arcs["dst"]) < 0).any():
+            raise ValueError(f"arcs out of order, or beyond the {len(states)} states")
+        if (level[arcs["src"]] >= level[arcs["dst"]]).any() or states["frame"].min() < 0 or arcs["word"].min() < 0:
+            raise ValueError("arcs within a level, or negative frames or words")
+        if not (np.isfinite(arcs["am"]).all() and np.isfinite(arcs["graph"]).all()):
+            raise ValueError("scores that are not finite")
 
     def entry(self) -> np.ndarray:
         """(S + 1,): the arcs into state s are entry[s]:entry[s + 1]."""
@@ -312,6 +326,7 @@ class LatticeWriter:
         return self._open.__exit__(*error)
 
     def write(self, utt: str, lattice: Lattice) -> None:
+        check_id(utt, file=self._path)
         for name, array in (("states", lattice.states), ("arcs", lattice.arcs)):
             stream = io.BytesIO()
             np.lib.format.write_array(stream, array, version=(1, 0), allow_pickle=False)
@@ -350,4 +365,7 @@ class LatticeReader:
                     "a lattice of another layout", file=self.path, id=utt, expected=dtype, found=array.dtype
                 )
             arrays.append(array)
-        return Lattice(*arrays)
+        lattice = Lattice(*arrays)
+        with reading(self.path, "a lattice that contradicts itself", id=utt, next="decode again (steps/decode)"):
+            lattice.check()
+        return lattice

@@ -70,10 +70,10 @@ class FstArrays:
         return len(self.final)
 
 
-def read_fst(path) -> FstArrays:
+def read_fst(path, next: str = "make the graph again (steps/mkgraph)") -> FstArrays:
     """Reads a file written by OpenFst, kaldifst or Kaldi. Raises RecipeError if it is no vector or const FST with
     standard arcs."""
-    with open(require_file(path), "rb") as file:
+    with open(require_file(path, next=next), "rb") as file:
         content = file.read()
     try:
         return parse(content)
@@ -83,7 +83,7 @@ def read_fst(path) -> FstArrays:
             file=path,
             expected="a whole OpenFst file of type vector or const, standard arcs",
             found=str(error),
-            next="make the graph again (steps/mkgraph)",
+            next=next,
         ) from None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import IO, Iterator, Mapping
 
-import kaldiio
 import numpy as np
 
 from ..corpus.datadir import DataDir
@@ -39,7 +38,6 @@ class FeatureReader:
                               expected="statistics for every speaker",
                               found="nothing", next=f"steps/compute_cmvn_stats {self.data.path}")
         self._stats: dict[str, np.ndarray] = {}
-        # One open file per archive: opening it again for every utterance takes longer than reading the matrix.
         self._archives: dict[str, IO[bytes]] = {}
 
     def keys(self) -> list[str]:
@@ -59,22 +57,19 @@ class FeatureReader:
     def __getitem__(self, utt: str) -> np.ndarray:
         if utt not in self.data.feats:
             raise RecipeError("no such utterance", file=self.data.path / "feats.scp", id=utt)
-        feats = np.asarray(self._read(utt), dtype=np.float32)
+        entry = self.data.feats[utt]
+        feats = np.asarray(read_matrix(entry, file=self.data.path / "feats.scp", id=utt, opened=self._archives), np.float32)
         known = self.data.num_frames.get(utt, len(feats))
         if feats.ndim != 2 or len(feats) != known:
             raise RecipeError("features and utt2num_frames disagree", file=self.data.path / "utt2num_frames", id=utt,
                               expected=f"{known} frames", found=f"a matrix of shape {feats.shape}",
                               next=f"make the features of {self.data.path} again")
+        if not np.isfinite(feats).all():
+            raise RecipeError("features are not finite", file=self.data.path / "feats.scp", id=utt, expected="finite numbers",
+                              found=f"{np.sum(~np.isfinite(feats))} NaN or infinite values", next=f"make the features of {self.data.path} again")
         if not any(self.cmvn.values()):
             return feats
         return apply_cmvn(feats, self._speaker(self.data.utt2spk[utt]), **self.cmvn)
-
-    def _read(self, utt: str) -> np.ndarray:
-        entry = self.data.feats[utt]
-        try:
-            return kaldiio.load_mat(entry, fd_dict=self._archives)
-        except Exception:  # noqa: BLE001
-            return read_matrix(entry, file=self.data.path / "feats.scp", id=utt)  # says what is wrong with the entry
 
     def _speaker(self, speaker: str) -> np.ndarray:
         if speaker not in self._stats:
@@ -82,5 +77,9 @@ class FeatureReader:
                 raise RecipeError("no normalisation statistics for a speaker", file=self.data.path / "cmvn.scp",
                                   id=speaker,
                                   next=f"steps/compute_cmvn_stats {self.data.path}")
-            self._stats[speaker] = read_matrix(self.data.cmvn[speaker], file=self.data.path / "cmvn.scp", id=speaker)
+            stats = read_matrix(self.data.cmvn[speaker], file=self.data.path / "cmvn.scp", id=speaker)
+            if not np.isfinite(stats).all():
+                raise RecipeError("normalisation statistics are not finite", file=self.data.path / "cmvn.scp", id=speaker,
+                                  next=f"steps/compute_cmvn_stats {self.data.path}")
+            self._stats[speaker] = stats
         return self._stats[speaker]

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 
-import kaldiio
 import numpy as np
 from lhotse.features.io import FeaturesReader, FeaturesWriter, register_reader, register_writer
 
-from ..io.archives import read_matrix
+from ..io.archives import read_matrix, write_entry
 
 NAME = "kaldi_archive"
 
@@ -37,9 +36,8 @@ class ArchiveWriter(FeaturesWriter):
 
     def write(self, key: str, value: np.ndarray) -> str:
         """Appends one matrix under the utterance id `key`; returns its storage key, the offset."""
-        offset = self._stream.tell() + len(key.encode()) + 1
-        kaldiio.save_ark(self._stream, {key: np.ascontiguousarray(value, dtype=np.float32)})
-        return str(offset)
+        start = self._stream.tell()
+        return str(start + write_entry(self._stream, key, np.asarray(value, np.float32)))
 
 
 @register_reader

@@ -12,6 +12,9 @@ import numpy as np
 from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish
 
+# An array's name says its type; no file can have another read (an object's would be taken for addresses).
+DTYPES = {".u8": "|u1", ".u16": "<u2", ".f16": "<f2", ".f64": "<f8", ".i64": "<i8", ".txt": "|u1"}
+
 
 class ArrayFile:
     """Appends numpy arrays to `<folder>/<name>`, counting bytes and hashing on the way."""
@@ -57,6 +60,9 @@ def map_array(folder, meta: dict[str, Any], name: str, next: str) -> np.ndarray:
     The mapping is private (copy on write): nothing written to it can reach the file.
     """
     path, entry = Path(folder) / name, meta["arrays"][name]
+    if "/" in name or DTYPES.get(path.suffix) != entry["dtype"] or not isinstance(entry["items"], int):
+        raise RecipeError("array of another kind than stores have", file=Path(folder) / "meta.json", id=name,
+                          expected="a name in this folder with the type that it says", found=entry["dtype"], next=next)
     dtype = np.dtype(entry["dtype"])
     expected = entry["items"] * dtype.itemsize
     found = path.stat().st_size if path.exists() else None

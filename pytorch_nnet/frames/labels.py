@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Iterable, Iterator, Mapping
 
 import numpy as np
-import yaml
 
 from ..io.archives import read_alignments
 from ..io.errors import RecipeError, reading, require_file
+from ..io.options import load_config
 from ..io.publish import publish, publish_path
 from .store import FrameStore, write_frame_store
 
@@ -68,7 +68,7 @@ def make_frame_store(data, ali_dir, store, *, norm_means: bool, norm_vars: bool,
 def read_extractor(data) -> dict:
     """What steps/make_fbank says of the features in a data directory; empty for features from elsewhere."""
     path = Path(data, "feature_config.yaml")
-    return yaml.safe_load(path.read_text()) if path.exists() else {}
+    return load_config(path) if path.exists() else {}
 
 
 def join(features: Iterable[tuple[str, np.ndarray]], labels: Mapping[str, np.ndarray], data, ali_dir,

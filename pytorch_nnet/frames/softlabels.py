@@ -144,7 +144,7 @@ class SoftLabelStore:
     def __init__(self, path, meta: dict[str, Any]):
         self.path, self.meta = Path(path), meta
         self.num_frames, self.num_classes = int(meta["num_frames"]), int(meta["num_classes"])
-        self.max_classes = int(meta["max_classes"])
+        self.max_classes, self.frame_store = int(meta["max_classes"]), str(meta["frame_store"])
         self.identity = identity(meta)
         self.counts, self.classes, self.probs, offsets = (
             map_array(path, meta, name, NEXT) for name in ("counts.u8", "classes.u16", "probs.f16", "offsets.i64"))
@@ -169,10 +169,10 @@ class SoftLabelStore:
 
     def check_matches(self, store: FrameStore) -> None:
         """Raises RecipeError unless the soft labels were dumped from exactly this frame store."""
-        if (self.meta["frame_store"], self.num_frames) != (store.identity, store.num_frames):
+        if (self.frame_store, self.num_frames) != (store.identity, store.num_frames):
             raise RecipeError("soft labels belong to another frame store", file=self.path,
                               expected=f"{store.path}: {store.num_frames} frames, identity {store.identity[:12]}",
-                              found=f"{self.num_frames} frames, identity {self.meta['frame_store'][:12]}",
+                              found=f"{self.num_frames} frames, identity {self.frame_store[:12]}",
                               next="dump the teacher's posteriors on this store (steps/dump_posteriors)")
 
     def gather(self, frames: np.ndarray, most: int | None = None) -> SparseLabels:

@@ -19,6 +19,7 @@ from typing import Any, Iterable, Iterator
 import numpy as np
 
 from ..io.errors import RecipeError, reading
+from ..io.ids import check_id
 from ..io.publish import publish_folder
 from .folder import ArrayFile, identity, map_array, read_meta, verify, write_meta
 
@@ -51,7 +52,7 @@ class FrameStore:
         self.features = map_array(path, meta, "features.f16", NEXT).reshape(-1, self.dim)
         self.labels = map_array(path, meta, "labels.u16", NEXT)
         self.offsets = np.array(map_array(path, meta, "offsets.i64", NEXT))
-        self.utts = bytes(map_array(path, meta, "utts.txt", NEXT)).decode("utf-8").splitlines()
+        self.utts = bytes(map_array(path, meta, "utts.txt", NEXT)).decode("utf-8").removesuffix("\n").split("\n")
         self._check_counts()
 
     @classmethod
@@ -150,6 +151,7 @@ def _check_utterance(path, utt: str, previous: str | None, rows: np.ndarray, pdf
     if previous is not None and utt.encode() <= previous.encode():
         raise RecipeError("utterances not in C order", file=path, id=utt, expected=f"an id after '{previous}'",
                           found=utt)
+    check_id(utt, file=path)
     if rows.ndim != 2 or rows.shape[1] != dim or not len(rows):
         raise RecipeError("features of the wrong shape", file=path, id=utt, expected=f"(frames, {dim})",
                           found=rows.shape)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..corpus.datadir import DataDir
 from ..io.archives import read_alignments
-from ..io.errors import RecipeError
+from ..io.errors import RecipeError, reading
 from ..lang.lang_dir import LangDir
 from .convert import Segments, phone_segments, word_segments
 from .model import AcousticModel
@@ -126,5 +126,6 @@ class AlignmentDir:
 def read_failed(folder) -> dict[str, str]:
     """Reason by utterance from an alignment directory's `failed`; empty if it has none (Kaldi writes no such file)."""
     path = Path(folder) / "failed"
-    pairs = (line.partition(" ") for line in path.read_text(encoding="utf-8").splitlines()) if path.exists() else ()
+    with reading(path, "not a text file of UTF-8"):
+        pairs = [line.partition(" ") for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     return {utt: reason for utt, _, reason in pairs}

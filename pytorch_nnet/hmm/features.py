@@ -6,6 +6,7 @@ system, `trans.JOB` (one affine matrix a speaker, which extends a frame by 1).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Iterator, Mapping
@@ -15,8 +16,9 @@ import numpy as np
 from ..corpus.datadir import DataDir
 from ..features.deltas import add_deltas, splice
 from ..features.reader import FeatureReader
-from ..io.archives import read_archive, write_archive
-from ..io.errors import RecipeError
+from ..io.archives import write_archive
+from ..io.errors import RecipeError, reading
+from ..io.kaldi_ark import read_matrices
 from ..io.kaldi_binary import read_matrix_file, write_matrix_file
 from ..io.publish import publish, publish_path
 
@@ -61,9 +63,11 @@ class FeatureOptions:
         keys = {"norm_means": bool, "norm_vars": bool, "deltas": bool, "left_context": int, "right_context": int}
         for name in ("cmvn_opts", "feature_opts", "splice_opts"):
             path = folder / name
-            for word in path.read_text().split() if path.exists() else ():
+            with reading(path, "unknown feature options"):
+                words = path.read_text(encoding="utf-8").split() if path.exists() else []
+            for word in words:
                 key, _, value = word.removeprefix("--").replace("-", "_").partition("=")
-                if key not in keys or not (value in ("true", "false") if keys[key] is bool else value.isdigit()):
+                if key not in keys or not (value in ("true", "false") if keys[key] is bool else re.fullmatch("[0-9]{1,3}", value)):
                     raise RecipeError("unknown feature option", file=path, found=word,
                                       expected=", ".join(f"--{k.replace('_', '-')}=<{v.__name__}>" for k, v in keys.items()))
                 values[key.removesuffix("_context")] = value == "true" if keys[key] is bool else int(value)
@@ -137,8 +141,7 @@ def read_transforms(folder, data: DataDir) -> dict[str, np.ndarray]:
     paths = sorted(path for path in Path(folder).glob("trans.*") if path.suffix[1:].isdigit())
     found: dict[str, np.ndarray] = {}
     for path in paths:
-        with open(path, "rb") as stream:
-            found.update((speaker, matrix) for speaker, matrix in read_archive(stream) if speaker in data.spk2utt)
+        found.update((speaker, matrix) for speaker, matrix in read_matrices(path).items() if speaker in data.spk2utt)
     missing = data.spk2utt.keys() - found.keys()
     if missing:
         raise RecipeError("speakers without a transform", file=Path(folder) / "trans.JOB", id=min(missing),

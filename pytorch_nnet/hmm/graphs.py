@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from pathlib import Path
 from typing import Iterable, Iterator, Sequence
 
 from ..corpus.datadir import DataDir
@@ -60,7 +61,7 @@ def write_graphs(path, graphs: Iterable[tuple[str, object]]) -> None:
     """Publishes an archive of graphs (Kaldi's fsts.JOB, uncompressed)."""
     import kaldifst
 
-    with publish_path(path) as temporary:
+    with publish_path(Path(path).absolute()) as temporary:  # OpenFst runs what begins with a pipe
         writer = kaldifst.VectorFstWriter(f"ark:{temporary}")
         for utt, graph in itertools.chain(graphs, [(END, kaldifst.StdVectorFst())]):
             try:
@@ -75,7 +76,7 @@ def read_graphs(path) -> Iterator[tuple[str, object]]:
     import kaldifst
 
     utt = None
-    for utt, graph in kaldifst.SequentialVectorFstReader(f"ark:{require_file(path)}"):
+    for utt, graph in kaldifst.SequentialVectorFstReader(f"ark:{Path(require_file(path)).absolute()}"):
         if utt != END:
             yield utt, graph.copy()  # the reader frees its own at the next step
     if utt != END:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, Sequence
 
-from ..io.errors import RecipeError
 from ..io.publish import publish
 from .aligned import FRAME_SHIFT, AlignedUtterance, AlignmentDir, Span
 
@@ -45,9 +44,6 @@ def write_textgrids(data: str, lang: str, ali_dir: str, out: str, *, per_utteran
         name = utt if per_utterance else segment.recording
         limits[name] = max(limits.get(name, 0.0), segment.end)
     for name, utterances in groups.items():
-        if "/" in name:
-            raise RecipeError("an id that cannot name a file", file=source.data.path, id=name, expected="no '/'",
-                              found=name)
         origin = utterances[0].begin if per_utterance else 0.0
         end = max(limits.get(name, 0.0), *(end_of(item, frame_shift) for item in utterances)) - origin
         with publish(Path(out) / f"{name}.TextGrid") as file:

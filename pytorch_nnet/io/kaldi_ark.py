@@ -14,6 +14,7 @@ from typing import Callable, Iterator, Mapping, TypeVar
 import numpy as np
 
 from .errors import RecipeError, require_file
+from .ids import check_id, fault
 from .kaldi_binary import HEADER, BinaryReader, array, int32
 from .kaldi_text import TextReader, matrix_text
 from .publish import publish
@@ -42,9 +43,9 @@ def int_vectors_to_bytes(vectors: Mapping[str, np.ndarray], *, binary: bool = Tr
         if binary:
             records = np.empty(len(values), INT32)
             records["size"], records["value"] = 4, values
-            parts += [key.encode(), b" ", HEADER, int32(len(values)), records.tobytes()]
+            parts += [check_id(key).encode(), b" ", HEADER, int32(len(values)), records.tobytes()]
         else:
-            parts.append(f"{key} {''.join(f'{value} ' for value in values.tolist())}\n".encode())
+            parts.append(f"{check_id(key)} {''.join(f'{value} ' for value in values.tolist())}\n".encode())
     return b"".join(parts)
 
 
@@ -52,7 +53,7 @@ def write_matrices(path, matrices: Mapping[str, np.ndarray], *, binary: bool = T
     """Publishes an archive of matrices, in the order and the precision given."""
     with publish(path, "wb") as file:
         for key, matrix in matrices.items():
-            file.write(key.encode() + b" " + (HEADER + array(matrix, keep=True) if binary else matrix_text(matrix).encode()))
+            file.write(check_id(key).encode() + b" " + (HEADER + array(matrix, keep=True) if binary else matrix_text(matrix).encode()))
 
 
 def read_entries(path, read: Callable[[Reader], T]) -> Iterator[tuple[str, T]]:
@@ -92,7 +93,7 @@ def _binary_entries(content: bytes, path) -> Iterator[tuple[str, BinaryReader]]:
             key = content[position:space].decode() if space > position else ""
         except UnicodeDecodeError:
             key = ""
-        if not key.isprintable() or not key:
+        if fault(key):
             raise RecipeError("", expected=f"a key at byte {position}", found=repr(content[position:position + 16]))
         reader = BinaryReader(content, path, space + 1)
         yield key, reader
@@ -102,7 +103,10 @@ def _binary_entries(content: bytes, path) -> Iterator[tuple[str, BinaryReader]]:
 def _text_entries(content: bytes, path) -> Iterator[tuple[str, TextReader]]:
     reader = TextReader(content, path)
     while not reader.at_end:
-        yield reader.token(), reader
+        key = reader.token()
+        if reason := fault(key):
+            raise reader.error("a key", reason)
+        yield key, reader
 
 
 def _int_vector(reader: Reader) -> np.ndarray:

@@ -166,9 +166,11 @@ def _read_gaussians(reader: Reader) -> Gaussians:
         reader.token("<INV_VARS>")
         inv_vars = reader.array("FM")
         reader.token("</DiagGMM>", "<DiagGMMEnd>")
-        if not inv_vars.shape == means_invvars.shape == (len(weights), dim):
+        if not inv_vars.shape == means_invvars.shape == (len(weights), dim) or len(gconsts) != len(weights):
             raise reader.error(f"{len(weights)} x {dim} matrices", f"{inv_vars.shape}")
         parts.append((gconsts, weights, means_invvars, inv_vars))
+    if not parts or not all(np.isfinite(values).all() for part in parts for values in part):
+        raise reader.error("mixtures of finite numbers", f"{len(parts)} mixtures" + (", with NaN or infinite values" if parts else ""))
     offsets = np.concatenate([[0], np.cumsum([len(p[1]) for p in parts])])
     return Gaussians(offsets, *(np.concatenate(arrays) for arrays in zip(*parts)))
 

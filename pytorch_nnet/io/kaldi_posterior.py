@@ -11,9 +11,10 @@ from typing import Iterator, NamedTuple
 
 import numpy as np
 
+from .ids import check_id
 from .kaldi_ark import read_entries
 from .kaldi_binary import HEADER, BinaryReader, int32
-from .kaldi_text import TextReader
+from .kaldi_text import TextReader, real, whole
 
 FRAME = np.dtype([("size", "u1"), ("count", "<i4")])
 PAIR = np.dtype([("id_size", "u1"), ("id", "<i4"), ("weight_size", "u1"), ("weight", "<f4")])
@@ -39,7 +40,7 @@ def posterior_to_bytes(key: str, posterior: Posterior, *, binary: bool = True) -
         pairs = [f"{i} {w!s} " for i, w in zip(ids, np.asarray(weights, np.float32))]
         ends = np.cumsum(counts)
         frames = ("[ " + "".join(pairs[end - count:end]) + "] " for count, end in zip(counts, ends))
-        return f"{key} {''.join(frames)}\n".encode()
+        return f"{check_id(key)} {''.join(frames)}\n".encode()
     heads, at = _positions(counts)
     body = np.empty(FRAME.itemsize * len(counts) + PAIR.itemsize * len(ids), np.uint8)
     head, pair = np.empty(len(counts), FRAME), np.empty(len(ids), PAIR)
@@ -47,7 +48,7 @@ def posterior_to_bytes(key: str, posterior: Posterior, *, binary: bool = True) -
     pair["id_size"], pair["id"], pair["weight_size"], pair["weight"] = 4, ids, 4, weights
     for records, places in ((head, heads), (pair, at)):
         body[places[:, None] + np.arange(records.itemsize)] = records.view(np.uint8).reshape(-1, records.itemsize)
-    return key.encode() + b" " + HEADER + int32(len(counts)) + body.tobytes()
+    return check_id(key).encode() + b" " + HEADER + int32(len(counts)) + body.tobytes()
 
 
 def _positions(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +88,7 @@ def _from_text(reader: TextReader) -> Posterior:
         words = reader.bracket().split()
         if len(words) % 2:
             raise reader.error("pairs of a class and a weight", f"{len(words)} numbers")
-        ids += (reader.converted(word, int) for word in words[::2])
-        weights += (reader.converted(word, float) for word in words[1::2])
+        ids += (reader.converted(word, whole) for word in words[::2])
+        weights += (reader.converted(word, real) for word in words[1::2])
         counts.append(len(words) // 2)
     return Posterior(np.array(counts, np.int64), np.array(ids, np.int32), np.array(weights, np.float32))

@@ -12,8 +12,23 @@ import numpy as np
 
 from .errors import RecipeError
 
+INT32 = re.compile(r"[-+]?[0-9]{1,10}")
 WORD = re.compile(r"\s*(\S+)")
 BLANKS = re.compile(r"[^\S\n]*")
+
+
+def whole(word: str) -> int:
+    """An int32; raises ValueError."""
+    if not INT32.fullmatch(word) or not -1 << 31 <= int(word) < 1 << 31:
+        raise ValueError
+    return int(word)
+
+
+def real(word: str) -> float:
+    """A number; raises ValueError for what Python alone takes for one."""
+    if "_" in word or not word.isascii():
+        raise ValueError
+    return float(word)
 
 
 class TextReader:
@@ -73,16 +88,16 @@ class TextReader:
         return value
 
     def int32(self) -> int:
-        return self.number(int)
+        return self.number(whole)
 
     uint32 = int32
 
     def float32(self) -> float:
-        return self.number(float)
+        return self.number(real)
 
     def int_vector(self) -> np.ndarray:
         """int32 (n,)."""
-        return np.array([self.converted(word, int) for word in self.bracket().split()], np.int32)
+        return np.array([self.converted(word, whole) for word in self.bracket().split()], np.int32)
 
     def rest_of_line(self) -> np.ndarray:
         """The numbers up to the line feed: int32 (n,), as in a text archive of integer vectors."""
@@ -90,12 +105,12 @@ class TextReader:
         words, self.position = self.content[self.position:end].split(), end + 1
         if end < 0:
             raise self.error("a line feed", "the end of the file")
-        return np.array([self.converted(word, int) for word in words], np.int32)
+        return np.array([self.converted(word, whole) for word in words], np.int32)
 
     def array(self, *kinds: str) -> np.ndarray:
         """float32 (n,) for vectors, (rows, columns) for matrices."""
         lines = [line.split() for line in self.bracket().split("\n")]
-        rows = [[self.converted(word, float) for word in line] for line in lines if line]
+        rows = [[self.converted(word, real) for word in line] for line in lines if line]
         if len({len(row) for row in rows}) > 1 or kinds[0][1] == "V" and len(rows) > 1:
             raise self.error("rows of one length, or one row for a vector", f"rows of {sorted({len(row) for row in rows})} numbers")
         if kinds[0][1] == "V":

@@ -15,6 +15,7 @@ from .kaldi_text import TextReader
 from .publish import publish
 
 PDF_CLASS = -1
+MAX_DEPTH = 300  # trees of 9000 leaves have some 30; Python itself gives up at 1000
 
 
 @dataclass
@@ -138,33 +139,42 @@ class Tree:
         if not 0 <= center < width:
             raise reader.error("a central position within the context", f"width {width}, centre {center}")
         reader.token("ToPdf")
-        root = _parse(reader)
+        root = _parse(reader, width)
         reader.token("EndContextDependency")
-        if root is None or not reader.at_end:
-            raise reader.error("one tree", "an empty map" if root is None else "more after it")
-        return cls(width, center, root)
+        tree = cls(width, center, root)  # type: ignore[arg-type]  # None has no leaves
+        empty = next(tree.leaves(), None) is None
+        if empty or not reader.at_end:
+            raise reader.error("one tree", "an empty map" if empty else "more after it")
+        return tree
 
     def write(self, path) -> None:
         with publish(path, "wb") as file:
             file.write(self.to_bytes())
 
 
-def _parse(reader: kb.BinaryReader | TextReader) -> EventMap | None:
+def _parse(reader: kb.BinaryReader | TextReader, width: int, depth: int = 0) -> EventMap | None:
+    if depth > MAX_DEPTH:
+        raise reader.error(f"at most {MAX_DEPTH} questions in one another", "more")
     kind = reader.token("CE", "SE", "TE", "NULL")
     if kind == "NULL":
         return None
     if kind == "CE":
-        return Leaf(reader.int32())
+        leaf = Leaf(reader.int32())
+        if leaf.pdf < 0:
+            raise reader.error("a pdf-id", str(leaf.pdf))
+        return leaf
     key = reader.int32()
+    if not PDF_CLASS <= key < width:
+        raise reader.error(f"a question about one of {width} phones, or about the state ({PDF_CLASS})", str(key))
     if kind == "TE":
         size = reader.uint32()
         reader.token("(")
-        branches = [_parse(reader) for _ in range(size)]
+        branches = [_parse(reader, width, depth + 1) for _ in range(size)]
         reader.token(")")
         return Table(key, branches)
     values = tuple(reader.int_vector().tolist())
     reader.token("{")
-    yes, no = _parse(reader), _parse(reader)
+    yes, no = _parse(reader, width, depth + 1), _parse(reader, width, depth + 1)
     reader.token("}")
     if yes is None or no is None:
         raise reader.error("two branches of a split", "an empty one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from .process import descendants, end_all
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_CMD = "utils/run.py"
+INSIDE = re.compile(r"\w+JOB\w*|JOB\w+")
 
 
 def run_jobs(cmd: str, jobs: int, log: str, command: Sequence[str]) -> None:
@@ -25,12 +27,17 @@ def run_jobs(cmd: str, jobs: int, log: str, command: Sequence[str]) -> None:
     Raises:
       RecipeError: a job failed; the launcher has printed the end of its log.
     """
+    command = [str(word) for word in command]
+    for word in (log, *command):
+        if INSIDE.search(word):
+            raise RecipeError("a path with JOB inside a name, where launchers put a job's number", id=word, expected="no JOB, but in files of jobs",
+                              found=INSIDE.search(word)[0], next="name the folder otherwise")  # type: ignore[index]
     launcher = shlex.split(cmd)
     if not Path(launcher[0]).exists() and (ROOT / launcher[0]).exists():
         launcher[0] = str(ROOT / launcher[0])
     environment = dict(os.environ, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    process = subprocess.Popen([*launcher, f"JOB=1:{jobs}", log, *map(str, command)], env=environment, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen([*launcher, f"JOB=1:{jobs}", log, *command], env=environment, stdin=subprocess.DEVNULL)
     try:
         code = process.wait()
     except BaseException:  # a signal: the jobs go with the step that wanted them

@@ -19,12 +19,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
+import os
+import re
 import sys
 import typing
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Sequence, TypeVar
 
-from .errors import RecipeError
+from .errors import RecipeError, reading
 
 
 class Options(Protocol):
@@ -34,6 +37,8 @@ class Options(Protocol):
 
 
 T = TypeVar("T", bound=Options)
+NO_TEXT = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f\\ud800-\\udfff]")  # the last: bytes of the command line that are no UTF-8
+MAX_COLLECTIONS = 100  # of a config file, which has a few lists
 
 
 def option(default: Any, help: str) -> Any:
@@ -95,14 +100,23 @@ def load_config(path) -> dict[str, Any]:
     import yaml  # not in the k2 environment, which takes its options from the command line
 
     path = Path(path)
-    if not path.is_file():
-        raise RecipeError("no such config file", file=path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError("config file is not YAML", file=path, found=str(error).replace("\n", " ")) from None
-    if not isinstance(content, dict):
-        raise RecipeError("config file is not a mapping", file=path, expected="lines of the form 'name: value'")
+    if not os.path.isfile(path):  # unlike Path's, it does not raise for a name that is too long
+        raise RecipeError("no such config file", file=str(path)[:1000])
+    with reading(path, "config file is not YAML", expected="lines of the form 'name: value', each name once"):
+        text = path.read_text(encoding="utf-8")
+        collections = 0
+        for event in yaml.parse(text, yaml.SafeLoader):
+            collections += isinstance(event, yaml.CollectionStartEvent)
+            if isinstance(event, yaml.AliasEvent):  # a few lines of them can stand for gigabytes
+                raise ValueError("an alias (*name)")
+            if collections > MAX_COLLECTIONS:  # the parser takes quadratic time for deep ones
+                raise ValueError(f"more than {MAX_COLLECTIONS} lists and mappings")
+        content = yaml.safe_load(text) or {}
+        if not isinstance(content, dict):
+            raise RecipeError("config file is not a mapping", file=path, expected="lines of the form 'name: value'", found=type(content).__name__)
+        names = [key.value.replace("-", "_") for key, _ in (yaml.compose(text, yaml.SafeLoader) or yaml.MappingNode("", [])).value]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise RecipeError("option given twice", file=path, id=twice[0], expected="each name once", found=f"{names.count(twice[0])} times")
     return {str(key).replace("-", "_"): value for key, value in content.items()}
 
 
@@ -130,6 +144,9 @@ def convert(name: str, value: Any, hint: Any, where: str | None = None) -> Any:
     optional = type(None) in typing.get_args(hint)
     if optional and (value is None or value == ""):
         return None
+    if isinstance(value, str) and NO_TEXT.search(value):
+        raise RecipeError("bad value for an option", file=where, id=name, expected="text in UTF-8, without control characters",
+                          found=ascii(value[:80]))
     if optional:
         hint, arguments = arguments[0], list(typing.get_args(arguments[0]))
     if (typing.get_origin(hint) or hint) is list:
@@ -138,15 +155,19 @@ def convert(name: str, value: Any, hint: Any, where: str | None = None) -> Any:
     try:
         if hint is bool:
             return {"true": True, "false": False}[str(value).lower()]
+        if hint in (int, float, str) and (isinstance(value, bool) or not isinstance(value, (str, int, float))):
+            raise TypeError
         if hint is int:
             if isinstance(value, float) and value != int(value):
                 raise ValueError
             return int(value)
+        if hint is float and not math.isfinite(float(value)):
+            raise ValueError
         if hint in (float, str):
             return hint(value)
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         raise RecipeError("bad value for an option", file=where, id=name,
-                          expected="true or false" if hint is bool else hint.__name__, found=repr(value)) from None
+                          expected="true or false" if hint is bool else hint.__name__, found=repr(value)[:80]) from None
     return value
 
 

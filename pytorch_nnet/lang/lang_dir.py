@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from .lexicon import Dictionary, Pronunciation, add_disambiguation
 from .lexicon_fst import write_lexicon_fst
 from .topology import topology_text
 
+NUMBER = re.compile(r"[0-9]{1,9}")
 NEXT = "steps/prepare_lang <dict> <oov-word> <lang>"
 
 
@@ -74,17 +76,26 @@ class LangDir:
     @cached_property
     def lexicon(self) -> list[Pronunciation]:
         """(word, phones) in C order; the optional silence is not in it."""
-        entries = []
-        with open(self.path("phones/align_lexicon.txt"), encoding="utf-8") as file:
-            for line in file:
-                word, _, *phones = line.split()
+        entries, path = [], self.path("phones/align_lexicon.txt")
+        with reading(path, "not a text file of UTF-8", next=NEXT), open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                word, *phones = line.split()[:1] + line.split()[2:]
+                unknown = [name for name in phones if name not in self.phones] + [name for name in [word] if name not in self.words]
+                if unknown or not phones:
+                    raise RecipeError("bad line of a lexicon", file=f"{path}:{number}", id=next(iter(unknown), None), next=NEXT,
+                                      expected="<word> <word> <phone> ..., of words.txt and phones.txt", found=repr(line[:80]))
                 if word != "<eps>":
                     entries.append((word, tuple(phones)))
         return entries
 
     def ids(self, name: str) -> list[int]:
-        """The numbers in one of the directory's .int files."""
-        return [int(number) for number in self.path(name).read_text().split()]
+        """The numbers in one of the directory's .int files, at least one."""
+        path = self.path(name)
+        with reading(path, "not a file of numbers", expected="ids of phones.txt or words.txt", next=NEXT):
+            numbers = [int(number) for number in path.read_text(encoding="ascii").split()]
+            if not numbers or min(numbers) < 0:
+                raise ValueError(f"{len(numbers)} numbers, or one below 0")
+            return numbers
 
     def to_ids(self, words: Iterable[str]) -> tuple[list[int], int]:
         """Word ids, unknown words as `oov`, and how many were unknown."""
@@ -117,14 +128,16 @@ class LangDir:
 def read_symbols(path) -> dict[str, int]:
     """Reads an OpenFst symbol table."""
     table: dict[str, int] = {}
+    numbers: set[int] = set()
     with reading(path, "not a text file of UTF-8", next=NEXT), open(require_file(path, next=NEXT), encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             fields = line.split()
-            if len(fields) != 2 or not fields[1].isdigit() or fields[0] in table:
+            if len(fields) != 2 or not NUMBER.fullmatch(fields[1]) or fields[0] in table or int(fields[1]) in numbers:
                 raise RecipeError("bad line in a symbol table", file=f"{path}:{number}",
-                                  expected="<symbol> <number>, each symbol once",
+                                  expected="<symbol> <number>, each symbol and each number once",
                                   found=repr(line), next=NEXT)
             table[fields[0]] = int(fields[1])
+            numbers.add(int(fields[1]))
     return table
 
 

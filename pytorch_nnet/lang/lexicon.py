@@ -6,11 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 
 Pronunciation = tuple[str, tuple[str, ...]]  # word, phones
 
 # Symbols the lang directory adds itself; "#1"... are refused by their form.
+NOT_TEXT = "not a text file of UTF-8"
 RESERVED = ("<eps>", "<s>", "</s>", "#0")
 
 
@@ -64,7 +65,8 @@ class Dictionary:
                                       expected="each phone in one place",
                                       found=f"also in {owner[phone]}")
                 owner[phone] = name
-        optional = Path(require_file(path / "optional_silence.txt")).read_text(encoding="utf-8").split()
+        with reading(path / "optional_silence.txt", NOT_TEXT):
+            optional = Path(require_file(path / "optional_silence.txt")).read_text(encoding="utf-8").split()
         if len(optional) != 1 or owner.get(optional[0]) != "silence_phones.txt":
             raise RecipeError("optional silence is not one silence phone", file=path / "optional_silence.txt",
                               expected="one of " + " ".join(p for line in silence for p in line),
@@ -86,7 +88,7 @@ class Dictionary:
 def read_phone_sets(path) -> list[list[str]]:
     """Lines of phones; empty lines and names the lang directory gives itself are errors."""
     sets = []
-    with open(require_file(path), encoding="utf-8") as file:
+    with reading(path, NOT_TEXT), open(require_file(path), encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             phones = line.split()
             bad = [p for p in phones if p == "<eps>" or p.startswith("#")]
@@ -101,7 +103,7 @@ def read_phone_sets(path) -> list[list[str]]:
 def read_lexicon(path, phones) -> list[Pronunciation]:
     """Reads 'WORD ph1 ph2 ...' lines; `phones` is the collection of known phones."""
     entries: dict[Pronunciation, int] = {}
-    with open(require_file(path), encoding="utf-8") as file:
+    with reading(path, NOT_TEXT), open(require_file(path), encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             word, *pronunciation = line.split() or [""]
             where = f"{path}:{number}"

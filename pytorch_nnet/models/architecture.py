@@ -1,69 +1,66 @@
-"""A network's shape as options: what it is made from, at the paper's size and at one that trains in minutes on a CPU.
-
-Apart from the networks themselves, as options are read and checked in a moment, and torch takes seconds to load.
-"""
+"""A network's shape as options: --arch, --preset and the options of all networks (models.networks), each once."""
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+import typing
+from typing import Any
 
-from ..frames.store import WINDOW
 from ..io.errors import RecipeError
-from ..io.options import option
+from ..io.options import build, option
+from .kind import Kind
+from .networks import KINDS
 
 
-@dataclass
-class Architecture:
-    """A network's shape. Empty lists and a splice of -1 mean the preset's."""
+class Shape:
+    """What Architecture can do; its fields are the networks' options, None where the preset's value is meant."""
 
-    arch: str = option("vision", "dnn, vision, sainath or blstm")
-    preset: str = option("mini", "sizes to start from: mini or paper")
-    channels: list[int] = option([], "convolution channels: one number per block (vision) or per convolution (sainath)")
-    hidden: list[int] = option([], "widths of the fully connected layers, or units per direction of the BLSTM's layers")
-    splice: int = option(-1, "frames of context on each side that the dnn sees, at most 20")
+    arch: str
+    preset: str
 
-    def resolved(self) -> "Architecture":
-        """Fills in the preset's values. Raises RecipeError for an unknown name or an impossible shape."""
-        for field, known in (("arch", DISPLAY), ("preset", PRESETS)):
-            if getattr(self, field) not in known:
-                raise RecipeError(f"unknown {field}", id=getattr(self, field), expected="one of " + ", ".join(known))
-        preset = PRESETS[self.preset][self.arch]
-        shape = dataclasses.replace(self, channels=self.channels or preset.get("channels", []),
-                                    hidden=self.hidden or preset["hidden"],
-                                    splice=self.splice if self.splice >= 0 else preset.get("splice", -1))
-        wanted = len(PRESETS["paper"][self.arch].get("channels", []))
-        if len(shape.channels) != wanted or min([*shape.channels, *shape.hidden]) < 1:
-            raise RecipeError("impossible network shape", id=self.arch,
-                              expected=f"{wanted} channel counts, widths of at least 1",
-                              found=f"channels {shape.channels}, hidden {shape.hidden}")
-        if shape.splice > WINDOW // 2:
-            raise RecipeError("more context than the window holds", id="splice", expected=f"at most {WINDOW // 2}",
-                              found=shape.splice)
-        return shape
+    @property
+    def kind(self) -> Kind:
+        """Raises RecipeError for a name that no network has."""
+        if self.arch not in KINDS:
+            raise RecipeError("unknown arch", id=self.arch, expected="one of " + ", ".join(KINDS))
+        return KINDS[self.arch]
+
+    def sizes(self) -> Any:
+        """The options of the network's own kind, all of them."""
+        return self.kind.sizes(self.preset, {name: value for name in OPTIONS if (value := getattr(self, name)) is not None})
+
+    def resolved(self) -> "Shape":
+        """The same with the preset's values filled in. Raises RecipeError for an unknown name or an impossible shape."""
+        sizes = self.sizes()
+        return dataclasses.replace(self, **{field.name: getattr(sizes, field.name) for field in dataclasses.fields(sizes)})  # type: ignore[type-var]
+
+    def display_name(self) -> str:
+        """How tables call it: 'BLSTM 4x512', 'vision-style CNN'."""
+        return self.kind.title(self.sizes()) if self.kind.title else self.kind.display
 
 
-DISPLAY = {"dnn": "DNN", "vision": "vision-style CNN", "sainath": "Sainath-style CNN", "blstm": "BLSTM"}
-PRESETS: dict[str, dict[str, dict]] = {
-    # 9000 classes give 76.77, 74.68 and 30.35 M parameters; the bigger BLSTM (65.85 M) is hidden = [800] * 4.
-    "paper": {
-        "dnn": dict(hidden=[2048] * 6, splice=5),
-        "vision": dict(channels=[96, 192, 384], hidden=[4096, 4096]),
-        "sainath": dict(channels=[324, 324], hidden=[2048] * 4),
-        "blstm": dict(hidden=[512] * 4),
-    },
-    "mini": {
-        "dnn": dict(hidden=[256] * 3, splice=8),
-        "vision": dict(channels=[16, 32, 64], hidden=[256, 256]),
-        "sainath": dict(channels=[24, 24], hidden=[256] * 4),
-        "blstm": dict(hidden=[64] * 4),
-    },
-}
+def union() -> list[tuple[str, Any, Any]]:
+    """The options of all networks as fields, None by default; what each network means by one is its comment."""
+    types: dict[str, Any] = {}
+    comments: dict[str, dict[str, list[str]]] = {}
+    for kind in KINDS.values():
+        hints = typing.get_type_hints(kind.options)
+        for field in dataclasses.fields(kind.options):
+            if types.setdefault(field.name, hints[field.name]) != hints[field.name]:
+                raise TypeError(f"{kind.name}: option {field.name} is {types[field.name]} elsewhere")
+            comments.setdefault(field.name, {}).setdefault(field.metadata["help"], []).append(kind.name)
+    return [(name, types[name] | None, option(None, "; ".join(f"{', '.join(names)}: {text}" for text, names in texts.items())))
+            for name, texts in sorted(comments.items())]
 
 
-def display_name(shape: Architecture) -> str:
-    """How tables call it: 'BLSTM 4x512', 'vision-style CNN'."""
-    shape = shape.resolved()
-    if shape.arch in ("blstm", "dnn") and len(set(shape.hidden)) == 1:
-        return f"{DISPLAY[shape.arch]} {len(shape.hidden)}x{shape.hidden[0]}"
-    return DISPLAY[shape.arch]
+OPTIONS = [name for name, _, _ in union()]
+Architecture: Any = dataclasses.make_dataclass(
+    "Architecture", [("arch", str, option("vision", ", ".join(KINDS))), ("preset", str, option("mini", "sizes to start from: mini or paper")), *union()],
+    bases=(Shape,))
+
+
+def shape_from(config: dict[str, Any], *, where: str | None = None) -> Any:
+    """The Architecture that a network's config.yaml holds, whatever else it holds."""
+    kind = KINDS.get(str(config.get("arch")))
+    own = [field.name for field in dataclasses.fields(kind.options)] if kind else []
+    return build(Architecture, {key: config[key] for key in ("arch", "preset", *own) if config.get(key) is not None}, where=where)

@@ -73,6 +73,9 @@ def load_ensemble(folder, device: str = "cpu") -> Ensemble:
     base = folder.absolute().parent
     with reading(folder / "ensemble.yaml", next="steps/make_ensemble"):
         shares = [float(weight) for weight in weights]
+        if not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-6:
+            raise RecipeError("weights of an ensemble are no shares", file=folder / "ensemble.yaml", expected="numbers above 0 that sum to 1",
+                              found=" ".join(map(str, weights))[:200], next="steps/make_ensemble")
     return Ensemble(folder, [(load_network(base / str(name), device), share) for name, share in zip(members, shares)])
 
 

@@ -13,7 +13,7 @@ from .products import product
 Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
-def bias_of(layer: nn.Conv2d | nn.Linear) -> Tensor:
+def bias_of(layer: nn.Conv1d | nn.Conv2d | nn.Linear) -> Tensor:
     """The bias, which every layer of these networks has."""
     assert layer.bias is not None
     return layer.bias

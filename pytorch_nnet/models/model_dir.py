@@ -20,15 +20,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ..frames.store import CONTEXT, WINDOW
+from ..frames.store import CONTEXT, MAX_CLASSES, WINDOW
 from ..io.errors import RecipeError, reading, require_file
-from ..io.options import build, load_config
+from ..io.options import load_config
 from ..io.publish import publish
-from .architecture import Architecture, display_name
+from .architecture import shape_from
 from .registry import build_network, count_parameters
+from .sequence import SequenceNetwork
 
 BATCH = 512  # windows evaluated at once: large enough for full speed, small enough for the cache
-SHAPE_KEYS = ("arch", "preset", "channels", "hidden", "splice")
 INFO_KEYS = ("kind", "parameters", "display", "num_classes", "dim", "cmvn", "label_map")
 
 
@@ -66,7 +66,7 @@ class Network:
     def posteriors(self, features: np.ndarray) -> np.ndarray:
         """Normalised features (T, dim) -> (T, num_classes) float32 class probabilities of every frame.
 
-        Every frame sees the same window of 41 rows as in training, with zeros beyond the utterance.
+        Every frame sees what it saw in training: a window of 41 rows, with zeros beyond the utterance, or the utterance.
         """
         features = np.asarray(features)
         if features.ndim != 2 or features.shape[1] != self.dim or not len(features):
@@ -90,9 +90,11 @@ def usable_device(name: str) -> torch.device:
 def window_logits(module: nn.Module, padded: Tensor, batch: int = BATCH) -> Tensor:
     """Padded utterance (T + 40, dim) float32 -> logits (T, K) of all its windows, `batch` of them at a time.
 
-    A network whose windows share work has `utterance_logits`, which gives the same in less time.
+    A network whose windows share work has `utterance_logits`, which gives the same in less time. One over utterances sees no padding.
     """
     frames, dim = len(padded) - 2 * CONTEXT, padded.shape[1]
+    if isinstance(module, SequenceNetwork):
+        return module.utterance_logits(padded[CONTEXT:-CONTEXT])
     shared: Callable[[Tensor], Tensor] | None = getattr(module, "utterance_logits", None)
     if shared is not None:
         return torch.cat([shared(padded[start:start + batch + 2 * CONTEXT]) for start in range(0, frames, batch)])
@@ -118,8 +120,8 @@ def save_model(folder, module: nn.Module, *, options: dict[str, Any], counts: np
 
     folder = Path(folder)
     weights = save({key: value.contiguous() for key, value in module.state_dict().items()})
-    shape = build(Architecture, {key: options[key] for key in SHAPE_KEYS})
-    info = {"kind": shape.arch, "parameters": count_parameters(module), "display": display_name(shape), **info,
+    shape = shape_from(options)
+    info = {"kind": shape.arch, "parameters": count_parameters(module), "display": shape.display_name(), **info,
             "sha256": hashlib.sha256(weights).hexdigest()}
     with publish(folder / "config.yaml") as file:
         yaml.safe_dump(options, file, sort_keys=False, default_flow_style=None)
@@ -159,8 +161,10 @@ def load_network(folder, device: str = "cpu") -> Network:
     if missing:
         raise RecipeError("info.json lacks an entry", file=folder / "info.json", id=missing[0],
                           next="train it again (steps/train_nnet)")
-    shape = build(Architecture, {key: config[key] for key in SHAPE_KEYS if key in config},
-                  where=str(folder / "config.yaml"))
+    check_info(info, folder / "info.json")
+    shape = shape_from(config, where=str(folder / "config.yaml"))
+    with torch.device("meta"):  # no memory is taken for weights before those in the file are known to fit
+        compare_shapes(build_network(shape, info["num_classes"], info["dim"]), folder / "model.safetensors")
     module = build_network(shape, info["num_classes"], info["dim"])
     load_weights(module, folder / "model.safetensors")
     counts = read_counts(folder / "prior_counts")
@@ -176,23 +180,42 @@ def load_network(folder, device: str = "cpu") -> Network:
     return Network(folder, module, counts, config, info, sha256, device)
 
 
-def load_weights(module: nn.Module, path) -> None:
-    """Copies weights from a safetensors file. Raises RecipeError if names or shapes differ."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def check_info(info: dict[str, Any], path) -> None:
+    """Raises RecipeError where an entry of info.json is of another type than `save_model` writes."""
+    types = {"kind": str, "parameters": int, "display": str, "num_classes": int, "dim": int, "cmvn": dict, "label_map": str, "extractor": dict,
+             "sha256": str}
+    for name, kind in types.items():
+        value = info.get(name, kind())
+        limit = MAX_CLASSES if name == "num_classes" else 1 << 40
+        if type(value) is not kind or isinstance(value, int) and not 0 < value <= limit:
+            raise RecipeError("bad entry of info.json", file=path, id=name, expected=kind.__name__, found=repr(value)[:80],
+                              next="train it again (steps/train_nnet)")
+
+
+def compare_shapes(module: nn.Module, path) -> None:
+    """Raises RecipeError if names or shapes of the weights in a safetensors file are not those of a network."""
+    from safetensors import SafetensorError, safe_open
 
     try:
-        weights = load_file(require_file(path))
+        with safe_open(require_file(path), "pt") as file:
+            weights = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
     except SafetensorError as error:
         raise RecipeError("weights file is damaged", file=path, found=str(error),
                           next="train it again (steps/train_nnet)") from None
-    own = module.state_dict()
+    own = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     for name in sorted(own.keys() | weights.keys()):
-        expected, found = (tuple(group[name].shape) if name in group else "absent" for group in (own, weights))
+        expected, found = (group.get(name, "absent") for group in (own, weights))
         if expected != found:
             raise RecipeError("weights do not fit the network", file=path, id=name, expected=expected, found=found,
                               next="compare config.yaml: architecture, widths, number of classes")
-    module.load_state_dict(weights)
+
+
+def load_weights(module: nn.Module, path) -> None:
+    """Copies weights from a safetensors file. Raises RecipeError if names or shapes differ."""
+    from safetensors.torch import load_file
+
+    compare_shapes(module, path)
+    module.load_state_dict(load_file(path))
 
 
 def read_counts(path) -> np.ndarray:
@@ -202,4 +225,7 @@ def read_counts(path) -> np.ndarray:
     if words[:1] != ["["] or words[-1:] != ["]"]:
         raise RecipeError("not a Kaldi text vector", file=path, expected="[ counts ]", found=" ".join(words[:4]))
     with reading(path):
-        return np.array([float(word) for word in words[1:-1]])
+        counts = np.array([float(word) for word in words[1:-1]])
+        if not (np.isfinite(counts).all() and (counts >= 0).all()):
+            raise ValueError("counts that are not finite, or below 0")
+        return counts

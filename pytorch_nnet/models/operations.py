@@ -6,23 +6,27 @@ import torch
 from torch import nn
 
 from ..frames.store import WINDOW
-from .blstm import GATES, PEEPHOLES, BidirectionalLayer
+from .networks.blstm import GATES, PEEPHOLES, BidirectionalLayer
+from .sequence import SequenceNetwork
 
-CELL_PRODUCTS = 3  # a cell's step: f * c, i * tanh(.), o * tanh(c)
+CELL_PRODUCTS = 3  # a cell's step: f * c, i * tanh(.), o * tanh(c); a GRU's has as many
 
 
 def multiplications(network: nn.Module, dim: int, window: int = WINDOW) -> int:
     """Multiplications of the forward pass of one window, biases and activations not counted.
 
     That is what one frame costs if every window is computed by itself, as the paper's networks compute it; what the
-    windows of an utterance share (models.shared) is not taken off.
+    windows of an utterance share (models.shared) is not taken off. Of a network over utterances, one step.
     """
-    total = 0
+    total, whole = 0, isinstance(network, SequenceNetwork)
 
     def count(layer: nn.Module, arguments: tuple, keywords: dict, output: torch.Tensor) -> None:
         nonlocal total
-        if isinstance(layer, nn.Conv2d):
-            total += output[0].numel() * layer.weight[0].numel()
+        if isinstance(layer, (nn.Conv1d, nn.Conv2d)):
+            total += (output[0, :, 0] if whole else output[0]).numel() * layer.weight[0].numel()  # time comes after the channels
+        elif isinstance(layer, nn.RNNBase):
+            total += sum(weight.numel() for name, weight in layer.named_parameters() if name.startswith("weight"))
+            total += CELL_PRODUCTS * layer.hidden_size * layer.num_layers * (1 + layer.bidirectional)
         elif isinstance(layer, nn.Linear):
             total += layer.weight.numel()
         elif isinstance(layer, BidirectionalLayer):
@@ -34,7 +38,7 @@ def multiplications(network: nn.Module, dim: int, window: int = WINDOW) -> int:
     handles = [module.register_forward_hook(count, with_kwargs=True) for module in network.modules()]
     try:
         with torch.inference_mode():
-            network(torch.zeros(1, window, dim))
+            network(torch.zeros(1, window, dim), *([torch.tensor([window])] if whole else []))
     finally:
         for handle in handles:
             handle.remove()

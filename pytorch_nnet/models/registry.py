@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
-from ..frames.store import DIM, WINDOW
-from .architecture import Architecture
-from .blstm import Blstm
-from .dnn import Dnn
-from .sainath import SainathCnn
-from .vision import VisionCnn
+from ..frames.store import DIM
 
 
-def build_network(shape: Architecture, num_classes: int, dim: int = DIM) -> nn.Module:
-    """A freshly initialised network (torch's global generator) that maps windows (B, 41, dim) to logits (B,
-    num_classes)."""
-    shape = shape.resolved()
-    if shape.arch == "dnn":
-        return Dnn(shape.hidden, shape.splice, num_classes, WINDOW, dim)
-    if shape.arch == "blstm":
-        return Blstm(shape.hidden, num_classes, dim)
-    network = {"vision": VisionCnn, "sainath": SainathCnn}[shape.arch]
-    return network(shape.channels, shape.hidden, num_classes, WINDOW, dim)
+def build_network(shape: Any, num_classes: int, dim: int = DIM) -> nn.Module:
+    """A freshly initialised network (torch's global generator).
+
+    It maps windows (B, 41, dim) to logits (B, num_classes) of their middle frames, or is a `models.sequence.SequenceNetwork`, which
+    maps utterances (B, T, dim) to logits of every frame.
+    """
+    return shape.kind.build(shape.sizes(), num_classes, dim)
 
 
 def count_parameters(network: nn.Module) -> int:

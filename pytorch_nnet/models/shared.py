@@ -34,7 +34,7 @@ from ..frames.store import CONTEXT, WINDOW
 from .layers import bias_of
 
 if TYPE_CHECKING:
-    from .vision import VisionCnn
+    from .networks.vision import VisionCnn
 
 COLUMNS = (WINDOW - 4) // 2  # 18 in a window after block 1, an even number: two are lost to each of two convolutions
 STRIDE = 2  # distance in the utterance of two columns that are neighbours in a window, after one pooling

@@ -17,6 +17,7 @@ import numpy as np
 from .. import __version__
 from ..decoding.forward import POSTERIOR_FLOOR, PRIOR_FLOOR
 from ..frames.store import CONTEXT, WINDOW
+from ..io.errors import RecipeError
 from ..io.publish import publish
 from ..models.onnx_graph import OnnxGraph
 
@@ -27,11 +28,14 @@ def export_onnx(model: Any, path, prior_scale: float = 1.0) -> int:
     """Publishes the file of a Network or Ensemble; returns its size in bytes. The same model gives the same bytes.
 
     Raises:
-      RecipeError: the package onnx is missing.
+      RecipeError: the package onnx is missing; a network over utterances, which has no ONNX form here.
     """
     graph = OnnxGraph()
     shares = []
     for network, weight in model.members:
+        if not hasattr(network.module, "onnx"):
+            raise RecipeError("this kind of network has no ONNX form", file=network.path, id=network.config.get("arch"),
+                              expected="a network over windows", found=network.display)
         posteriors = graph.add("Softmax", network.module.onnx(graph, "windows"), axis=1)
         shares.append(graph.add("Mul", posteriors, graph.constant(np.array(weight, np.float32))) if len(model.members) > 1 else posteriors)
     posteriors = graph.add("Sum", *shares) if len(shares) > 1 else shares[0]

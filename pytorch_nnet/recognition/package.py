@@ -28,6 +28,7 @@ from ..models import load_model
 FORMAT = "pytorch_nnet package 1"
 NETWORK_FILES = ("config.yaml", "info.json", "prior_counts", "model.safetensors")
 GRAPH_FILES = ("graph.npz", "words.txt", "phones.txt", "num_pdfs")
+ENSEMBLE = "networks/ensemble/ensemble.yaml"
 NEXT = "make the package again (pytorch-nnet package), or copy it again"
 
 
@@ -96,14 +97,31 @@ def open_package(folder, device: str = "cpu") -> Package:
         raise RecipeError("package of another format", file=path, expected=FORMAT, found=package_format,
                           next=f"use the version that made it ({facts.get('version')}), or make it again with this one ({__version__})")
     needed = {f"graph/{name}" for name in GRAPH_FILES} | {f"networks/1/{name}" for name in NETWORK_FILES}
+    check_names(folder, files, needed, path)
     for name_of, entry in sorted({**dict.fromkeys(needed), **files}.items()):
         if entry is None or not (folder / name_of).is_file():
             raise RecipeError("file missing from a package", file=folder / name_of, next=NEXT)
         if (found := digest(folder / name_of)) != entry["sha256"]:
             raise RecipeError("file of a package is damaged", file=folder / name_of, expected=f"sha256 {entry['sha256']}", found=found, next=NEXT)
-    several = (folder / "networks" / "ensemble").exists()
+    several = ENSEMBLE in files
     model = load_model(folder / "networks" / ("ensemble" if several else "1"), device)
+    for network, _ in model.members:
+        if network.path.parent.resolve() != (folder / "networks").resolve():
+            raise RecipeError("package with a network outside it", file=folder / ENSEMBLE, id=network.path,
+                              expected=f"networks of {folder / 'networks'}", found="another folder", next=NEXT)
     return Package(name, model, folder / "graph", lmwt, wip, build(SearchOptions, search, where=str(path)))
+
+
+def check_names(folder: Path, files: Any, needed: set[str], path: Path) -> None:
+    """Raises RecipeError if `files`, {name: {bytes, sha256}}, and `needed` lack a file that is in the package, or name a link or a place outside."""
+    if not isinstance(files, dict) or not all(isinstance(entry, dict) and isinstance(entry.get("sha256"), str) for entry in files.values()):
+        raise RecipeError("not a package", file=path, id="files", expected="{name: {bytes, sha256}}", found=str(files)[:80], next=NEXT)
+    inside = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file() or file.is_symlink()} - {path.name}
+    surplus = inside - files.keys() - needed
+    outside = {name for name in files.keys() | inside if set(Path(name).parts) & {"..", "/"} or (folder / name).is_symlink()}
+    for name in sorted(surplus | outside):
+        raise RecipeError("file that is no part of the package", file=path, id=name, expected="the files listed, in the package's folder",
+                          found="a link, or a place outside" if name in outside else "a file not listed", next=NEXT)
 
 
 def from_experiment(model_dir, graph, tuned_on, search: SearchOptions, device: str = "cpu") -> Package:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable
 
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish
 from .network import Token
 
@@ -86,7 +86,7 @@ def read_alignments(path) -> list[Utterance]:
     """Reads a file of ours or of sclite. Raises RecipeError if it is none."""
     utterances: list[Utterance] = []
     speaker = ""
-    with open(require_file(path), encoding="latin-1") as file:
+    with reading(path, "not an alignment file", next="score again"), open(require_file(path), encoding="latin-1") as file:
         lines = iter(file)
         for line in lines:
             if line.startswith("<SPEAKER"):

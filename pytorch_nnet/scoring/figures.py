@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from itertools import accumulate
 from pathlib import Path
 from typing import Sequence
 
 from ..io.publish import publish_path
+from ..training.records import changes, millions_seen, read_records
 from .results import System
 
 
 def draw(out, exp, systems: Sequence[System]) -> list[str]:
     """Publishes the figures there is material for in the folder `out`; returns their names."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     names = []
     curves = {system.display: records for system in systems
-              if (records := read_records(Path(exp) / system.name / "train.jsonl"))}
+              if (records := read_records(Path(exp) / system.name))}
     if curves:
         names.append(draw_learning_curves(Path(out) / "learning_curves.png", curves))
     points = [(system.display, system.fer, system.errors.test.wer) for system in systems
@@ -28,25 +24,17 @@ def draw(out, exp, systems: Sequence[System]) -> list[str]:
     return names
 
 
-def read_records(path: Path) -> list[dict]:
-    """One record an epoch, or none if the system was not trained by steps/train_nnet."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def millions_seen(records: list[dict]) -> list[float]:
-    """Millions of frames trained on by the end of each epoch; a record of train.jsonl counts those of its own epoch."""
-    return [total / 1e6 for total in accumulate(record["frames"] for record in records)]
-
-
 def draw_learning_curves(path: Path, curves: dict[str, list[dict]]) -> str:
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    """Dots where the rate fell, crosses where the weights of the best epoch came back. The suffix, .png or .svg, says the format."""
+    figure, axes = start().subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for index, (label, records) in enumerate(curves.items()):
-        frames = millions_seen(records)
+        frames, found = millions_seen(records), changes(records)
         style = dict(color=f"C{index % 10}", linestyle=("-", "--", ":")[index // 10 % 3], linewidth=1.4)
-        axes[0].plot(frames, [record["valid_loss"] for record in records], label=label, **style)
-        axes[1].plot(frames, [100 * record["valid_fer"] for record in records], **style)
+        for axis, values in zip(axes, ([record["valid_loss"] for record in records], [100 * record["valid_fer"] for record in records])):
+            axis.plot(frames, values, label=label, **style)
+            for marker, epochs in ((".", [one.epoch for one in found if one.rate is not None]),
+                                   ("x", [one.epoch for one in found if one.rollback])):
+                axis.plot([frames[epoch - 1] for epoch in epochs], [values[epoch - 1] for epoch in epochs], marker, color=style["color"])
     for axis, title in zip(axes, ("cross-entropy, dev (nats per frame)", "FER, dev (%)")):
         axis.set(title=title, xlabel="training frames (millions)")
         axis.grid(alpha=0.3)
@@ -55,9 +43,7 @@ def draw_learning_curves(path: Path, curves: dict[str, list[dict]]) -> str:
 
 
 def draw_fer_wer(path: Path, points: Sequence[tuple[str, float, float]]) -> str:
-    from matplotlib import pyplot
-
-    figure, axis = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    figure, axis = start().subplots(figsize=(8, 4.5), layout="constrained")
     for index, (label, fer, wer) in enumerate(points):
         axis.scatter(fer, wer, s=45, color=f"C{index % 10}", marker="osD^v"[index // 10 % 5], label=label)
     axis.set(xlabel="FER, dev (%)", ylabel="WER, test (%)", title="Frame error against word error")
@@ -66,10 +52,22 @@ def draw_fer_wer(path: Path, points: Sequence[tuple[str, float, float]]) -> str:
     return save(figure, path)
 
 
+def start():
+    """pyplot, for files alone."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
 def save(figure, path: Path) -> str:
     from matplotlib import pyplot
 
-    with publish_path(path) as temporary:
-        figure.savefig(temporary, dpi=130, metadata={"Software": None})  # no version: equal input, equal bytes
+    # No version, no date, no chance names: equal input, equal bytes.
+    metadata = {"Date": None, "Creator": None} if path.suffix == ".svg" else {"Software": None}
+    with publish_path(path) as temporary, pyplot.rc_context({"svg.hashsalt": path.stem}):
+        figure.savefig(temporary, dpi=130, metadata=metadata)
     pyplot.close(figure)
     return path.name

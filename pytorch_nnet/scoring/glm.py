@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Sequence
 
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 
 UPPER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}  # ASCII alone, as tr/a-z/A-Z/
 REGION = re.compile(r';;\s+INPUT_DEPENDENT_APPLICATION\s*=\s*"([^"]*)"')
@@ -93,7 +93,8 @@ class Glm:
             for number, line in enumerate(file, 1):
                 region = REGION.match(line)
                 if region:
-                    applies = any(re.search(region[1].lower(), kind) for kind in kinds)
+                    with reading(f"{path}:{number}", "bad region of a GLM", expected="a pattern such as 'stm|ref'"):
+                        applies = any(re.search(region[1].lower(), kind) for kind in kinds)
                 if number == 1:
                     comment = line.split()[0] if line.split() else ""
                     if "=>" in line or not comment:
@@ -117,6 +118,8 @@ class Glm:
                 rules.append(rule)
         if header["FORMAT"] != "NIST1":
             raise RecipeError("GLM of an unknown format", file=path, expected="NIST1", found=header["FORMAT"])
+        if not re.fullmatch(r"\s*\d{1,9}\s*", header["MAX_NRULES"]):
+            raise RecipeError("bad max_nrules of a GLM", file=path, expected="a number", found=header["MAX_NRULES"])
         if len(rules) > int(header["MAX_NRULES"]):
             raise RecipeError("more rules than max_nrules allows", file=path, expected=f"at most {header['MAX_NRULES']}",
                               found=len(rules), next="raise max_nrules in the file's header")

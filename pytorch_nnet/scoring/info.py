@@ -5,13 +5,13 @@ Reads small files and Gaussians, never a network's weights, so that a whole exp 
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Callable
 
 from ..io.errors import RecipeError
 from ..io.options import load_config
+from ..training.records import read_records
 from .results import count_parameters, read_fer, read_json
 from .tune import choose, read_sweep
 
@@ -57,7 +57,7 @@ def network(folder: Path) -> str:
 
 def unfinished_network(folder: Path) -> str:
     """A training that was stopped or goes on: train.jsonl without weights."""
-    records = [json.loads(line) for line in (folder / "train.jsonl").read_text(encoding="utf-8").splitlines()]
+    records = read_records(folder)
     last = f"FER {100 * records[-1]['valid_fer']:.2f} %" if records else ""
     return join("network, training not finished", f"{len(records)} epochs so far", last)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Iterable, Mapping
 
-from ..io.errors import RecipeError
+from ..io.errors import RecipeError, reading
 
 Letters = Mapping[str, list[str]]
 
@@ -16,7 +16,9 @@ def read_letters(data) -> Letters:
     path = Path(data) / "acronyms.map"
     table: dict[str, list[str]] = {}
     if path.exists():
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        with reading(path, "not a text file of UTF-8"):
+            lines = path.read_text(encoding="utf-8").splitlines()
+        for number, line in enumerate(lines, 1):
             word, _, letters = line.partition("\t")
             if not word or not letters.split():
                 raise RecipeError("bad line of acronyms", file=f"{path}:{number}", expected="<word> TAB <letters>", found=repr(line),

@@ -8,7 +8,7 @@ from typing import Mapping, NamedTuple, Sequence
 import numpy as np
 
 from ..frames.store import FrameStore
-from .figures import save
+from .figures import save, start
 from .paper import COVERAGE, paper_row
 from .paper_mass import classes_for
 from .paper_results import METRICS, Gap, Plan, Results, told
@@ -30,15 +30,6 @@ class Drawn(NamedTuple):
     legend: str
     file: str | None
     reason: str = ""
-
-
-def start():
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
 
 
 def figure2(out: Path, store: FrameStore, mass: dict | None) -> Drawn:

@@ -13,11 +13,12 @@ from typing import Iterable, NamedTuple
 
 import numpy as np
 
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish
 from .glm import Glm
 
 IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
+LONGEST = 1e7  # seconds, of a recording
 Side = tuple[str, str]  # file, channel
 
 
@@ -76,6 +77,8 @@ def read_stm(path, glm: Glm) -> dict[Side, list[Segment]]:
                 raise malformed
             try:
                 begin, end = float(found[4]), float(found[5])
+                if not 0 <= begin <= end < LONGEST:
+                    raise ValueError
             except ValueError:
                 raise malformed from None
             text = glm.words(found[7])
@@ -88,15 +91,17 @@ def read_stm(path, glm: Glm) -> dict[Side, list[Segment]]:
 def read_ctm(path) -> list[CtmWord]:
     """Raises RecipeError on a line without the five fields; a sixth, the confidence, is not read."""
     words = []
-    with open(path, encoding="utf-8") as file:
+    with reading(path, "not a text file of UTF-8"), open(require_file(path), encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             fields = line.split()
             if not fields or line.startswith(";;"):
                 continue
             try:
                 words.append(CtmWord(fields[0], fields[1], float(fields[2]), float(fields[3]), fields[4]))
+                if not (0 <= words[-1].begin < LONGEST and 0 <= words[-1].duration < LONGEST):
+                    raise ValueError
             except (IndexError, ValueError):
-                raise RecipeError("malformed ctm line", file=f"{path}:{number}", found=repr(line.strip()),
+                raise RecipeError("malformed ctm line", file=f"{path}:{number}", found=repr(line.strip()[:200]),
                                   expected="<file> <channel> <begin> <duration> <word>") from None
     return words
 

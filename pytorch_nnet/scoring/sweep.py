@@ -21,6 +21,12 @@ DEFAULT_RULES = "conf/scoring_rules.txt"
 TimedWords = list[tuple[int, int]]  # word-ids and the frames where they were emitted
 
 
+def rules_or_default(given: str) -> str | None:
+    """The file of scoring rules that an option names: its own, if empty the recipe's where there are any; None for 'none'."""
+    rules = given or (DEFAULT_RULES if Path(DEFAULT_RULES).exists() else "none")
+    return None if rules == "none" else rules
+
+
 @dataclass
 class Paths:
     """Best paths of a decoding directory: frames by utterance, a path by utterance for each (LMWT, WIP) as in `pairs`."""
@@ -53,7 +59,7 @@ def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[f
     """
     folder = Path(decode_dir)
     references = read_text(Path(data) / "text")
-    speakers = read_scp(Path(data) / "utt2spk") if (Path(data) / "utt2spk").exists() else {}
+    speakers = read_scp(Path(data) / "utt2spk", allow_pipes=True) if (Path(data) / "utt2spk").exists() else {}
     symbols = Words(words_dir)
     rules, letters = Glm.read(rules_file) if rules_file else None, read_letters(data)
     for old in (*folder.glob("wer_*"), *folder.glob("scoring/*.txt"), *folder.glob("scoring/*.counts")):

@@ -8,7 +8,7 @@ from typing import Container, Mapping, Sequence
 
 import kaldialign
 
-from ..io.errors import RecipeError, require_file
+from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish
 
 WER_LINE = re.compile(r"%WER \S+ \[ (\d+) / (\d+), (\d+) ins, (\d+) del, (\d+) sub \]")
@@ -88,7 +88,7 @@ def write_wer(path, counts: Counts, title: str, failed: Mapping[str, str]) -> No
 
 def read_wer(path) -> Counts:
     """Reads a wer file, ours or Kaldi's. Raises RecipeError if it is none or contradicts itself."""
-    with open(require_file(path), encoding="utf-8") as file:
+    with reading(path, "not a wer file"), open(require_file(path), encoding="utf-8") as file:
         content = file.read()
     wer, ser, scored = (line.search(content) for line in (WER_LINE, SER_LINE, SCORED_LINE))
     if not (wer and ser and scored):

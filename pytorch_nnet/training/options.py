@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..frames.store import DIM, WINDOW
 from ..io.errors import RecipeError
-from ..io.options import option
+from ..io.options import option, record
 from ..models.architecture import Architecture
 
 
@@ -15,7 +16,8 @@ class TrainOptions(Architecture):
     """Defaults are the paper's for its CNN (section 5.1); conf/*/*.yaml hold those of the other networks."""
 
     seed: int = option(0, "seed of the initial weights and of the sampling")
-    batch: int = option(256, "windows in a batch, over all processes")
+    batch: int = option(256, "windows in a batch, over all processes; utterances for a network over utterances")
+    chunk: int = option(0, "networks over utterances: steps after which the weights move and errors stop, so many utterances side by side; 0: whole utterances")
     epoch_batches: int = option(2000, "batches in an epoch, that is between two validations")
     max_epochs: int = option(0, "stop after this many epochs; 0: only the schedule stops")
     valid_frames: int = option(0, "frames of the dev store to validate on, at equal distances; 0: all")
@@ -56,7 +58,7 @@ class TrainOptions(Architecture):
             if getattr(self, name) not in allowed:
                 raise RecipeError("bad value for an option", id=name, expected=" or ".join(allowed),
                                   found=getattr(self, name))
-        for name, least, most in (("batch", 1, 1 << 20), ("epoch_batches", 1, 1 << 30), ("patience", 1, 1 << 20),
+        for name, least, most in (("batch", 1, 1 << 20), ("chunk", 0, 1 << 20), ("epoch_batches", 1, 1 << 30), ("patience", 1, 1 << 20),
                                   ("soft_weight", 0, 1), ("rate", 1e-12, 1e3), ("decay", 1e-6, 1),
                                   ("momentum", 0, 0.9999), ("mask_channels", 0, DIM - 1), ("mask_frames", 0, WINDOW - 1),
                                   ("top_c", 1, 255), ("threads", 1, 1024)):
@@ -73,3 +75,8 @@ class TrainOptions(Architecture):
 
 # How and where a training runs, not what it is: not part of its identity. (Of the paths in it, the contents are.)
 HOW_NOT_WHAT = ("threads", "device", "deterministic", "soft_labels", "init")
+
+
+def recorded(options: TrainOptions) -> dict[str, Any]:
+    """The options as config.yaml has them: without those that are other networks'."""
+    return {name: value for name, value in record(options).items() if value is not None}

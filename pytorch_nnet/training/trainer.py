@@ -14,19 +14,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ..frames.sampler import Batch, FrameSampler, Windows
+from ..frames.sampler import Windows
 from ..frames.softlabels import SoftLabelStore
 from ..frames.store import FrameStore
 from ..io.errors import RecipeError
-from ..io.options import record
 from ..io.progress import Progress
 from ..io.publish import publish, publish_path
 from ..models.model_dir import load_network, load_weights, save_model, usable_device, window_logits
 from ..models.registry import build_network
+from ..models.sequence import SequenceNetwork
 from .checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from .evaluate import evaluate, write_evaluation
+from .feeds import Piece, open_feed
 from .losses import blended_loss
-from .options import HOW_NOT_WHAT, TrainOptions
+from .options import HOW_NOT_WHAT, TrainOptions, recorded
 from .processes import ALONE, Processes
 from .schedules import Schedule
 from .sgd import Momentum
@@ -71,8 +72,7 @@ class Trainer:
         self.module.to(self.device)
         self.network = processes.parallel(self.module)
         self.momentum = Momentum(self.module, options.momentum, options.nesterov)
-        self.sampler = FrameSampler(train, options.batch, options.seed, processes.share(options.batch), self.device,
-                                    (options.mask_channels, options.mask_frames))
+        self.feed = open_feed(train, options, processes, self.device, self.module)
         self.dev_windows = Windows(dev, self.device)
         self.schedule = Schedule(options)
         self.records: list[dict[str, Any]] = []
@@ -81,7 +81,7 @@ class Trainer:
 
     def identify(self) -> dict[str, Any]:
         """Options and contents of the inputs: another identity is another training."""
-        options = {key: value for key, value in record(self.shape).items() if key not in HOW_NOT_WHAT}
+        options = {key: value for key, value in recorded(self.shape).items() if key not in HOW_NOT_WHAT}
         init = load_network(self.options.init).sha256 if self.options.init else ""
         return {**options, "train": self.train.identity, "dev": self.dev.identity, "init": init,
                 "soft_labels": self.soft.identity if self.soft else ""}
@@ -109,9 +109,12 @@ class Trainer:
         """Trains for one epoch, validates, follows the schedule's decision, writes log and checkpoint."""
         start, rate = time.monotonic(), self.schedule.state.rate
         self.module.train()
-        total = 0.0
+        torch.manual_seed(self.options.seed * 1_000_003 + self.schedule.state.epoch)  # of dropout, so that a resumed training has the same
+        total, frames = 0.0, 0
         for number in range(self.options.epoch_batches):
-            total += self.learn(self.sampler.draw(), rate, number)
+            piece = self.feed.draw()
+            frames += len(piece.labels) * self.processes.count
+            total += self.learn(piece, rate, number)
             progress.add()
         loss, fer = self.validate()
         decision = self.schedule.update(loss if self.options.criterion == "loss" else fer)
@@ -124,7 +127,7 @@ class Trainer:
         self.finished = decision.stop
         batches = self.options.epoch_batches
         self.records.append({
-            "epoch": self.schedule.state.epoch, "batches": batches, "frames": batches * self.options.batch, "lr": rate,
+            "epoch": self.schedule.state.epoch, "batches": batches, "frames": frames, "lr": rate,
             "train_loss": total / batches, "valid_loss": loss, "valid_fer": fer,
             "seconds": round(time.monotonic() - start, 2), "event": decision.event})
         if self.processes.first:
@@ -133,7 +136,7 @@ class Trainer:
             print(f"epoch {self.schedule.state.epoch}: rate {rate:.3g}, train loss {total / batches:.4f}, "
                   f"valid loss {loss:.4f}, valid FER {100 * fer:.2f} % [{decision.event}]", flush=True)
 
-    def learn(self, batch: Batch, rate: float, number: int) -> float:
+    def learn(self, batch: Piece, rate: float, number: int) -> float:
         """One step of gradient descent; returns the batch's loss."""
         options = self.options
         soft = self.soft.gather(batch.frames.cpu().numpy(), options.top_c) if self.soft else None
@@ -148,10 +151,10 @@ class Trainer:
         self.momentum.step(rate)
         return value
 
-    def logits(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Piece) -> Tensor:
         """(B, K) float32; with --precision bfloat16 products and convolutions are computed in it, from float32 weights."""
         with self.autocast():
-            return self.network(batch.windows.to(self.device)).float()
+            return self.feed.logits(self.network, batch).float()
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16")
@@ -161,7 +164,8 @@ class Trainer:
         """Mean cross-entropy (nats) against the hard labels, and FER, on the dev store or its stated part."""
         self.module.eval()
         loss, errors, frames = 0.0, 0, 0
-        for logits, labels in self.dev_frames() if self.options.valid_frames else self.dev_utterances():
+        windows = self.options.valid_frames and not isinstance(self.module, SequenceNetwork)
+        for logits, labels in self.dev_frames() if windows else self.dev_utterances():
             loss += float(cross_entropy(logits, labels, reduction="sum"))
             errors += int((logits.argmax(1) != labels).sum())
             frames += len(labels)
@@ -176,8 +180,12 @@ class Trainer:
             yield logits.float(), batch.labels.to(self.device)
 
     def dev_utterances(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same of this process's whole utterances, whose windows share what they can: all frames in less time."""
-        for index in range(self.dev.num_utts)[self.processes.turns]:
+        """The same of this process's whole utterances, whose windows share what they can: all frames in less time.
+
+        A network over utterances takes of --valid-frames as many utterances, at equal distances, as have them about.
+        """
+        apart = max(1, self.dev.num_frames // self.options.valid_frames) if self.options.valid_frames else 1
+        for index in range(0, self.dev.num_utts, apart)[self.processes.turns]:
             padded = torch.from_numpy(self.dev.padded(index)).to(self.device).float()
             labels = torch.from_numpy(self.dev.labels[self.dev.utt_slice(index)].astype(np.int64))
             with self.autocast():
@@ -188,8 +196,8 @@ class Trainer:
         self.best = {"best_weights": clone(self.module.state_dict()), "best_velocity": clone(self.momentum.velocity)}
 
     def save(self) -> None:
-        groups = {"weights": self.module.state_dict(), "velocity": self.momentum.velocity, **self.best}
-        save_checkpoint(self.folder, groups, self.sampler.state(), {
+        groups = {"weights": self.module.state_dict(), "velocity": self.momentum.velocity, **self.best, "carried": self.feed.carried}
+        save_checkpoint(self.folder, groups, self.feed.state(), {
             "identity": self.identity, "schedule": self.schedule.dump(), "records": self.records,
             "finished": self.finished})
 
@@ -209,7 +217,8 @@ class Trainer:
         self.module.load_state_dict(groups["weights"])
         self.momentum.velocity = {name: value.to(self.device) for name, value in groups["velocity"].items()}
         self.best = {name: groups[name] for name in ("best_weights", "best_velocity")}
-        self.sampler.restore(sampler)
+        self.feed.restore(sampler)
+        self.feed.carried = {name: value.to(self.device) for name, value in groups.get("carried", {}).items()}
         self.schedule.restore(state["schedule"])
         self.records, self.finished = state["records"], state["finished"]
         if self.processes.first:
@@ -226,14 +235,14 @@ class Trainer:
         """Writes the best weights as the model, and eval.json with its errors on the whole dev store."""
         self.module.load_state_dict(self.best["best_weights"])
         state = self.schedule.state
-        save_model(self.folder, self.module.cpu(), options=record(self.shape), counts=self.counts, info={
+        save_model(self.folder, self.module.cpu(), options=recorded(self.shape), counts=self.counts, info={
             "num_classes": self.train.num_classes, "dim": self.train.dim, "cmvn": self.train.cmvn,
             "extractor": self.train.extractor, "label_map": self.train.label_map,
             "best_epoch": state.best_epoch, "epochs": state.epoch, "batches": state.epoch * self.options.epoch_batches,
             "train_seconds": round(sum(entry["seconds"] for entry in self.records), 1)})
         write_evaluation(self.folder / "eval.json", evaluate([load_network(self.folder, self.options.device)], self.dev)[0], self.dev)
 
-    def report_bad_batch(self, batch: Batch, facts: dict[str, Any]) -> None:
+    def report_bad_batch(self, batch: Piece, facts: dict[str, Any]) -> None:
         """Saves the batch, or this process's share of it, that broke the training and raises RecipeError."""
         from safetensors.torch import save_file
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from browser import Browser, check_page, find_browser
 from pytorch_nnet.corpus.datadir import DataDir, read_text
 from pytorch_nnet.decoding.lattice import LatticeReader, best_paths, one_best
 from pytorch_nnet.frames.softlabels import SoftLabelStore
@@ -248,3 +249,22 @@ def test_a_kaldi_system_takes_the_place_of_stage_3(recipe, another_recipe):
     for name in ("frames_tri3_train", "frames_tri3_dev", "frames_train", "frames_dev"):
         stores = [FrameStore.open(folder / "exp" / name) for folder in (recipe, another_recipe)]
         assert stores[0].utts == stores[1].utts and (stores[0].labels[:] == stores[1].labels[:]).all()
+
+
+def test_the_report_shows_the_run(recipe, tmp_path):
+    content = (recipe / "exp/results/report.html").read_text()
+    for anchor in ("results", "fer-wer", "curves", "phones", "features", "transcripts", "cost"):
+        assert f'<h2 id="{anchor}">' in content, anchor
+    assert "n/a: " not in content, "a section whose files are missing"
+    utterances = read_text(recipe / "data/eval2000/text")
+    assert content.count("<h5>") == len(utterances) and all(f"<h5>{utt} " in content for utt in utterances)
+    assert content.count('<figure class="panel">') == 7 and content.count("data:image/png") == 1
+    for row in table1(recipe).values():
+        assert f'<td class="n">{row["test WER %"]}</td>' in content
+    stages = re.findall(r"<td[^>]*>run.sh (\d+)</td>", content)
+    assert [int(stage) for stage in stages] == list(range(11)), "time and memory of every stage"
+    assert "make_mini_corpus corpus/" in content
+    if find_browser():
+        browser = Browser(tmp_path)
+        assert check_page(browser, recipe / "exp/results/report.html", 390) == 1
+        browser.close()

@@ -62,6 +62,12 @@ def test_report_and_figures(exp):
     assert mass.sum() == pytest.approx(1) and (np.diff(mass) <= 1e-9).all()
 
 
+def test_the_report_has_the_paper_in_it(exp):
+    page = (exp / "paper/report.html").read_text()
+    assert '<h2 id="paper">' in page and "run_paper.sh 1" in page and page.count("data:image/png") > 4
+    assert '<h2 id="paper">' not in (exp / "results/report.html").read_text()
+
+
 def test_what_is_done_is_skipped(exp):
     done = subprocess.run(["local/run_paper.sh", *OPTIONS, "--stop-stage", "3"], cwd=exp.parent, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.count("up to date, skipped") == 3, done.stdout + done.stderr

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
-from .layers import Head
-from .onnx_graph import OnnxGraph
+from ...frames.store import WINDOW
+from ...io.errors import RecipeError
+from ...io.options import option
+from ..kind import Kind, stacked
+from ..layers import Head
+from ..onnx_graph import OnnxGraph
 
 
 class Dnn(nn.Module):
@@ -23,3 +29,19 @@ class Dnn(nn.Module):
 
     def onnx(self, graph: OnnxGraph, windows: str) -> str:
         return self.head.onnx(graph, graph.add("Flatten", graph.slice(windows, 1, self.context.start, self.context.stop)))
+
+
+@dataclass
+class Options:
+    hidden: list[int] = option([2048] * 6, "widths of the fully connected layers")
+    splice: int = option(5, "frames of context on each side of the middle one, at most 20")
+
+
+def check(options: Options) -> None:
+    if not 0 <= options.splice <= WINDOW // 2:
+        raise RecipeError("more context than the window holds", id="splice", expected=f"at most {WINDOW // 2}", found=options.splice)
+
+
+NETWORK = Kind("dnn", "DNN", Options, mini=dict(hidden=[256] * 3, splice=8), check=check,
+               build=lambda options, classes, dim: Dnn(options.hidden, options.splice, classes, WINDOW, dim),
+               title=lambda options: stacked("DNN", options.hidden))

@@ -6,11 +6,16 @@ At the paper's widths (324, 324; 4 x 2048; 9000 classes): 74.68 M parameters.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor, channels_last, nn, relu
 from torch.nn.functional import max_pool2d
 
-from .layers import Head, he_, onnx_convolution
-from .onnx_graph import OnnxGraph
+from ...frames.store import WINDOW
+from ...io.options import option
+from ..kind import Kind, many
+from ..layers import Head, he_, onnx_convolution
+from ..onnx_graph import OnnxGraph
 
 KERNEL = 7
 POOL = 3
@@ -52,3 +57,14 @@ class SainathCnn(nn.Module):
         rows = self.convolve(padded.unsqueeze(0))[0]
         width = rows.shape[1]
         return self.head(rows.as_strided((len(rows) - self.steps + 1, self.steps * width), (width, 1)))
+
+
+@dataclass
+class Options:
+    channels: list[int] = option([324, 324], "channels of the two convolutions")
+    hidden: list[int] = option([2048] * 4, "widths of the fully connected layers")
+
+
+NETWORK = Kind("sainath", "Sainath-style CNN", Options, mini=dict(channels=[24, 24], hidden=[256] * 4),
+               check=lambda options: many("channels", options.channels, 2),
+               build=lambda options, classes, dim: SainathCnn(options.channels, options.hidden, classes, WINDOW, dim))

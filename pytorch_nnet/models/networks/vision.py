@@ -8,14 +8,18 @@ widths (96, 192, 384; 4096, 4096) and 9000 classes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 from torch import Tensor, channels_last, nn
 from torch.nn.functional import max_pool2d
 
-from .layers import Head, he_, onnx_convolution
-from .onnx_graph import OnnxGraph
-from .shared import vision_logits
+from ...frames.store import WINDOW
+from ...io.options import option
+from ..kind import Kind, many
+from ..layers import Head, he_, onnx_convolution
+from ..onnx_graph import OnnxGraph
+from ..shared import vision_logits
 
 BLOCKS = (2, 3, 3)  # convolutions before each pooling
 UNPADDED = 2  # leading convolutions without padding
@@ -66,3 +70,14 @@ class VisionCnn(nn.Module):
     def utterance_logits(self, padded: Tensor) -> Tensor:
         """Logits of every window of an utterance, (T + window - 1, dim) with its padding -> (T, num_classes)."""
         return vision_logits(self, padded)
+
+
+@dataclass
+class Options:
+    channels: list[int] = option([96, 192, 384], "channels of the three blocks")
+    hidden: list[int] = option([4096, 4096], "widths of the fully connected layers")
+
+
+NETWORK = Kind("vision", "vision-style CNN", Options, mini=dict(channels=[16, 32, 64], hidden=[256, 256]),
+               check=lambda options: many("channels", options.channels, len(BLOCKS)),
+               build=lambda options, classes, dim: VisionCnn(options.channels, options.hidden, classes, WINDOW, dim))

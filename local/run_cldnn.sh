@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# The comparisons of Sainath et al. (2015), CLDNN, on the corpus of a recipe whose run.sh has come to stage 4 and made the graph of tri3:
+# called in the recipe's folder. Lists of systems are meant to split into words.
+# shellcheck disable=SC2086
+set -euo pipefail
+
+stage=1                # first stage to run
+stop_stage=3           # last stage to run
+seed=1                 # of every network
+systems=               # empty: all
+preset=                # sizes; empty: those of run.sh
+test_set=              # the test set's name: eval2000, test
+lm=                    # the language model's: tg, ug, lm
+nj=$(env -u OMP_NUM_THREADS nproc)  # jobs side by side; results do not depend on it (nproc itself obeys OMP_NUM_THREADS)
+decoder=k2             # k2, or kaldi
+force=false            # redo what is up to date
+status=false           # list the commands as done, stale, begun or missing, and run nothing
+dry_run=false makes=   # of utils/stages.sh: no estimates here
+help_message="Usage: local/run_cldnn.sh --test-set NAME --lm NAME [options]
+ e.g.: cd egs/switchboard && ./run.sh && local/run_cldnn.sh --test-set eval2000 --lm tg
+       local/run_cldnn.sh --test-set test --lm ug --systems 'lstm cldnn'
+
+Stages: 1 networks, 2 decoding, 3 tables: exp/cldnn/results/RESULTS.md
+
+Options:
+  --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
+  --systems '.. ..'          lstm cnn_lstm lstm_dnn cldnn cldnn_short cldnn_skip cldnn_gaussian cldnn_context20 cldnn_chunk30 tdnn blstm; empty: all
+  --test-set --lm            names of what run.sh decodes
+  --preset NAME              empty: what run.sh used
+  --seed N                   [$seed]
+  --nj N                     jobs side by side [$nj]
+  --decoder NAME             k2 or kaldi [$decoder]
+  --force                    redo what is up to date
+  --status                   list the commands as done, stale, begun or missing, and run nothing
+  --config FILE              lines of name=value"
+
+fail() { printf 'run_cldnn.sh: ERROR: %s\n' "$@" >&2; exit 1; }
+
+if [ ! -f path.sh ] || [ ! -f steps/systems.sh ]; then
+  fail "call it in a recipe's folder: cd egs/switchboard && local/run_cldnn.sh" "  found:    $PWD"
+fi
+. ./path.sh
+. ./cmd.sh
+. utils/parse_options.sh
+[ $# -eq 0 ] || fail "unexpected argument: $1 (see local/run_cldnn.sh --help)"
+. utils/stages.sh
+hold_folder
+[ -n "$test_set" ] && [ -n "$lm" ] || fail "--test-set and --lm are needed" "  expected: such as eval2000 and tg"
+for path in exp/frames_train/.done exp/frames_dev/.done exp/tri3/graph/.done "data/${test_set}_fbank/feats.scp"; do
+  [ -e "$path" ] || fail "$path is not there" "  next:     ./run.sh, then local/run_cldnn.sh"
+done
+[ -n "$preset" ] || preset=$(sed -n 's|.*"conf/\([^/]*\)/dnn.yaml".*|\1|p;T;q' exp/dnn/.done)
+[ -f "conf/$preset/cldnn.yaml" ] || fail "no conf/$preset/cldnn.yaml" "  expected: a preset with a CLDNN" "  next:     copy conf/mini/cldnn.yaml there"
+conf=conf/$preset
+. "$conf/sizes.sh"
+. steps/systems.sh
+
+# What each differs by from the CLDNN of the preset, and what tables call it. The CLDNN itself has a context of 10, chunks of 20 and uniform
+# initial weights; its LSTM does not see the frame itself, nor its fully connected layers the convolutions.
+declare -A differs=(
+  [lstm]="--arch recurrent --head 0" [cnn_lstm]="--short-term false --head 0" [lstm_dnn]="--arch recurrent"
+  [cldnn]="--short-term false" [cldnn_short]="--short-term true" [cldnn_skip]="--short-term false --skip true"
+  [cldnn_gaussian]="--short-term false --recurrent-init gaussian" [cldnn_context20]="--short-term false --context 20"
+  [cldnn_chunk30]="--short-term false --chunk 30" [tdnn]="--arch tdnn" [blstm]="--arch recurrent --bidirectional true --delay 0 --chunk 0")
+declare -A called=(
+  [lstm]="LSTM" [cnn_lstm]="CNN + LSTM" [lstm_dnn]="LSTM + DNN" [cldnn]="CLDNN" [cldnn_short]="CLDNN, frame to the LSTM too"
+  [cldnn_skip]="CLDNN, CNN to the DNN too" [cldnn_gaussian]="CLDNN, Gaussian weights" [cldnn_context20]="CLDNN, context 20"
+  [cldnn_chunk30]="CLDNN, unrolled 30" [tdnn]="TDNN" [blstm]="BLSTM over utterances")
+[ -n "$systems" ] || systems="lstm cnn_lstm lstm_dnn cldnn cldnn_short cldnn_skip cldnn_gaussian cldnn_context20 cldnn_chunk30 tdnn blstm"
+for name in $systems; do [ -n "${differs[$name]-}" ] || fail "no system '$name'" "  expected: ${!differs[*]}"; done
+
+if begin 1 "networks over utterances"; then
+  for name in $systems; do spawn "exp/cldnn/$name/log/train.log" train_net "cldnn/$name" cldnn "$seed" ${differs[$name]}; done
+  join
+  end
+fi
+
+if begin 2 "decoding with $decoder"; then
+  for name in $systems; do for set in dev "$test_set"; do spawn "" decode_systems "$set" "cldnn/$name"; done; done
+  join
+  end
+fi
+
+if begin 3 "tables"; then
+  made=() rows=() models=()
+  for name in $systems; do
+    made+=(--in "exp/cldnn/$name/decode_dev_$lm" --in "exp/cldnn/$name/decode_${test_set}_$lm")
+    rows+=("$name=${called[$name]}") models+=("exp/cldnn/$name")
+  done
+  once --out exp/cldnn/timing -- $train_cmd exp/cldnn/timing/log/time_nnets.log steps/time_nnets exp/cldnn/timing/timing.json exp/frames_dev "${models[@]}"
+  once "${made[@]}" --in exp/cldnn/timing --out exp/cldnn/results -- \
+    steps/make_tables --dev dev --test "$test_set" --lm "$lm" --timing exp/cldnn/timing --baseline "${systems%% *}" exp/cldnn exp/cldnn/results "${rows[@]}"
+  end exp/cldnn/results/RESULTS.md
+fi
+
+finish

@@ -1,0 +1,1 @@
+"""The report of an experiment as one HTML file: text, pictures and style in it, no script, nothing fetched."""
