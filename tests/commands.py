@@ -17,7 +17,7 @@ RECIPE = ROOT / "egs/switchboard"  # where documents stand, unless they say othe
 RECIPES = sorted(path.parent for path in ROOT.glob("egs/*/run.sh") if "." not in path.parent.name)
 PLACES = ("steps", "utils", "local", "benchmarks", "tests", *(f"egs/{recipe.name}{sub}" for recipe in RECIPES for sub in ("", "/local")))
 # Programs of the system that documents use, and words of the shell.
-FOREIGN = {"cd", "cp", "export", "git", "grep", "torchrun", "pip", "pre-commit", "source", "."}
+FOREIGN = {"cd", "cp", "export", "git", "grep", "torchrun", "pip", "pre-commit", "source", "tensorboard", "."}
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ def commands(text: str) -> list[list[str]]:
     found = []
     for line in re.sub(r"\\\n", " ", text).splitlines():
         line = re.sub(r"<([\w. -]+)>", lambda match: match[1].replace(" ", "_"), line)  # a placeholder
+        line = re.sub(r"\[(--[\w-]+)\]", r"\1", line)  # an option that may be left out
         line = re.sub(r"\$\([^)]*\)", "1", line)
         line = re.sub(r"\$\{?(\w+|\$)\}?", r"\1", line)  # what a variable holds is some word
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)

@@ -34,6 +34,7 @@ PREPARED = {
 # The smoke run's networks are poor, and a search of the usual width takes minutes among their hypotheses: conf/smoke/sizes.sh.
 NARROW = "--acwt 0.125 --beam 8 --lattice-beam 2 --max-active 1500"
 RENAMED = {"conf/mini/": "conf/smoke/", "steps/decode ": f"steps/decode {NARROW} ", "steps/decode_fmllr ": f"steps/decode_fmllr {NARROW} ",
+           "steps/train_deltas ": "steps/train_deltas --num-iters 6 --max-iter-inc 4 --realign-iters 3 ",
            "transcribe --model": f"transcribe {NARROW} --model", "package --model": f"package {NARROW} --model"}
 ELSEWHERE = {  # in lines of those documents; their options are checked all the same
     r"/ldc/": "LDC's releases are not here",
@@ -74,7 +75,8 @@ def run(line: str, folder: Path) -> None:
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", line], cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL,
                           env={**os.environ, "OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8",
                                "K2_PYTHON": os.environ.get("K2_PYTHON", str(ROOT / ".venv-k2/bin/python"))})
-    assert done.returncode == 0, f"{line}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
+    expected = 1 if line.startswith("steps/info exp/*") else 0  # exp holds tables too, which it says it does not know
+    assert done.returncode == expected, f"{line}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
 
 
 @pytest.mark.parametrize("document", PREPARED)
