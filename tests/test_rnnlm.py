@@ -19,7 +19,7 @@ from pytorch_nnet.training.word_lm import Sentences, WordLmTrainer, WordLmTraini
 from test_lmrescore import WORDS, every_path, lattices
 
 VOCABULARY = ["a", "b", "c", "d"]
-SMALL = dict(embedding=8, hidden=16, dropout=0.0, batch=8, max_epochs=12, rate=0.5)
+SMALL = dict(embedding=8, hidden=16, dropout=0.0, batch=8, max_epochs=12, rate=0.02, min_rate=0.002)
 
 
 def sentences(count, seed):

@@ -22,26 +22,25 @@ from ..io.publish import publish
 from ..lang.ngram import Text
 from ..models.word_lm import BOUNDARY, BOUNDARY_WORD, WordLm, WordLmOptions, save_word_lm
 from .checkpoint import load_checkpoint, save_checkpoint
-from .sgd import Momentum
 
 NOTHING = -100  # cross_entropy's word for a place that does not count
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what Adam knows of a parameter
 SETTLED = 0.995  # of the perplexity before: a smaller gain halves the rate
 
 
 @dataclass
 class WordLmTraining(WordLmOptions):
     batch: int = option(32, "sentences in a batch")
-    rate: float = option(0.5, "initial learning rate")
-    momentum: float = option(0.9, "momentum coefficient")
+    rate: float = option(0.003, "initial learning rate, of Adam (Kingma and Ba 2015)")
     max_norm: float = option(1.0, "scale gradients of a larger Euclidean norm down to this")
-    min_rate: float = option(0.02, "stop when the rate has fallen below this")
+    min_rate: float = option(0.0003, "stop when the rate has fallen below this")
     max_epochs: int = option(40, "stop after so many epochs")
     seed: int = option(1, "of the initial weights, the order of the sentences and dropout")
     threads: int = option(1, "threads of this process")
 
     def check(self) -> None:
         super().check()
-        for name, least, most in (("batch", 1, 1 << 16), ("rate", 1e-9, 1e3), ("momentum", 0, 0.9999), ("max_norm", 1e-9, 1e9),
+        for name, least, most in (("batch", 1, 1 << 16), ("rate", 1e-9, 1e3), ("max_norm", 1e-9, 1e9),
                                   ("min_rate", 1e-12, 1e3), ("max_epochs", 1, 1 << 20), ("threads", 1, 1024)):
             if not least <= getattr(self, name) <= most:
                 raise RecipeError("option out of range", id=name, expected=f"{least} to {most}", found=getattr(self, name))
@@ -98,7 +97,8 @@ class WordLmTrainer:
         self.identity = json.loads(json.dumps({**{k: v for k, v in record(options).items() if k != "threads"}, **identity}))
         torch.manual_seed(options.seed)
         self.module = WordLm(options, len(self.train.words))
-        self.momentum = Momentum(self.module, options.momentum, nesterov=False)
+        self.parameters = dict(self.module.named_parameters())
+        self.optimizer = torch.optim.Adam(self.parameters.values(), lr=options.rate)
         self.rate, self.records = options.rate, list[dict[str, Any]]()
         self.best = {name: value.clone() for name, value in self.module.state_dict().items()}
         self.finished = False
@@ -119,6 +119,7 @@ class WordLmTrainer:
 
     def epoch(self, progress: Progress) -> None:
         options, start, number = self.options, time.monotonic(), len(self.records) + 1
+        self.optimizer.param_groups[0]["lr"] = self.rate
         seed = options.seed * 1_000_003 + number  # of the order and of dropout, so that a resumed training has the same
         torch.manual_seed(seed)
         self.module.train()
@@ -126,11 +127,13 @@ class WordLmTrainer:
         for inputs, targets in self.train.batches(options.batch, torch.Generator().manual_seed(seed)):
             loss = cross_entropy(self.module(inputs)[0].flatten(0, 1), targets.flatten(), ignore_index=NOTHING)
             loss.backward()
-            norm, count = self.momentum.clip(options.max_norm), int((targets != NOTHING).sum())
+            norm = float(torch.nn.utils.clip_grad_norm_(self.parameters.values(), options.max_norm))
+            count = int((targets != NOTHING).sum())
             if not math.isfinite(norm):
                 raise RecipeError("training diverged", file=self.folder, id=f"epoch {number}", expected="a finite gradient",
                                   found=f"norm {norm}", next=f"a smaller --rate than {self.rate:.3g}")
-            self.momentum.step(self.rate)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
             loss_sum += float(loss.detach()) * count
             progress.add(count)
         found = perplexity(self.module, self.dev)
@@ -146,8 +149,8 @@ class WordLmTrainer:
               f"dev perplexity {found:.2f}", flush=True)
         with publish(self.folder / "train.jsonl") as file:
             file.writelines(f"{json.dumps(entry)}\n" for entry in self.records)
-        save_checkpoint(self.folder, {"weights": self.module.state_dict(), "velocity": self.momentum.velocity, "best_weights": self.best},
-                        torch.zeros(0, dtype=torch.uint8),
+        moments = {what: {name: self.optimizer.state[value][what] for name, value in self.parameters.items()} for what in MOMENTS}
+        save_checkpoint(self.folder, {"weights": self.module.state_dict(), "best_weights": self.best, **moments}, torch.zeros(0, dtype=torch.uint8),
                         {"identity": self.identity, "records": self.records, "rate": self.rate, "finished": self.finished})
 
     def resume(self) -> None:
@@ -159,7 +162,9 @@ class WordLmTrainer:
             print(f"{self.folder}/checkpoint is of another training: starting anew", flush=True)
             return
         self.module.load_state_dict(groups["weights"])
-        self.momentum.velocity, self.best = groups["velocity"], groups["best_weights"]
+        self.best = groups["best_weights"]
+        for name, value in self.parameters.items():
+            self.optimizer.state[value] = {what: groups[what][name] for what in MOMENTS}
         self.records, self.rate, self.finished = state["records"], state["rate"], state["finished"]
         print(f"resuming after epoch {len(self.records)}{', already finished' if self.finished else ''}", flush=True)
 
