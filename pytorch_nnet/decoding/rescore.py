@@ -11,7 +11,7 @@ import sys
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -33,12 +33,19 @@ class Change:
     """What a change of language models adds to the graph scores of lattices.
 
     Args:
-      old, new: ARPA files. words: the lattices' words by word-id.
+      old: an ARPA file. new: another, or the directory of a recurrent model, to be mixed with the old one.
+      words: the lattices' words by word-id. rnn_weight, rnn_order: see `word_lm.WordLmStates`.
     """
 
-    def __init__(self, old, new, words: dict[int, str]):
+    def __init__(self, old, new, words: dict[int, str], rnn_weight: float = 0.5, rnn_order: int = 4):
         self.files = [Path(old), Path(new)]
-        self.models = [NgramStates(read_arpa(path)) for path in self.files]
+        given = NgramStates(read_arpa(old))
+        if Path(new).is_dir():
+            from .word_lm import WordLmStates
+
+            self.models: list[Any] = [given, WordLmStates(new, given, rnn_weight, rnn_order)]
+        else:
+            self.models = [given, NgramStates(read_arpa(new))]
         self.words = {**words, SENTENCE_END: "</s>"}
         self.histories: list[tuple[State, ...]] = [tuple(model.start for model in self.models)]  # a state of each model
         self.numbers = {self.histories[0]: 0}
@@ -81,6 +88,8 @@ class RescoreOptions:
     cmd: str = option(DEFAULT_CMD, "launcher of the jobs")
     beam: float = option(0.0, "keep paths this close to the best under the old model; 0: all, which makes deep lattices very large")
     acwt: float = option(0.0833, "acoustic scale of --beam")
+    rnn_weight: float = option(0.5, "of a recurrent model, mixed with the old one: P = w P_rnn + (1 - w) P_old")
+    rnn_order: int = option(4, "histories of a recurrent model count as one that end in so many words less one")
     skip_scoring: bool = option(False, "do not call steps/score")
 
 
@@ -88,7 +97,8 @@ def rescore(old, new, graph_dir, pairs: Sequence[tuple[str, str]], options: Resc
     """Fills the second directory of each pair with the lattices of the first: lat.JOB.npz, failed.txt, log/ and, last, num_jobs.
 
     Args:
-      old, new: ARPA files: that of the graph's grammar, and the one to take its place. graph_dir: holds words.txt.
+      old, new: ARPA files: that of the graph's grammar, and the one to take its place, or the directory of a recurrent model
+        (steps/train_rnnlm). graph_dir: holds words.txt.
     Raises:
       RecipeError: a missing input, a failed job, a directory that would overwrite its own lattices.
     """
@@ -96,7 +106,7 @@ def rescore(old, new, graph_dir, pairs: Sequence[tuple[str, str]], options: Resc
         raise RecipeError("bad value for an option", id="--beam, --acwt", expected="0 or more, and more than 0",
                           found=f"{options.beam:g} and {options.acwt:g}")
     for path in (old, new):
-        require_file(path, next="make the language model first (steps/train_lm, steps/interpolate_lm)")
+        require_file(path, next="make the language model first (steps/train_lm, steps/interpolate_lm, steps/train_rnnlm)")
     words = require_file(Path(graph_dir) / "words.txt", next="make the graph first (steps/mkgraph)")
     archives = {}
     for folder, out in pairs:
@@ -116,7 +126,8 @@ def rescore(old, new, graph_dir, pairs: Sequence[tuple[str, str]], options: Resc
     log.mkdir(exist_ok=True)
     jobs = min(options.nj, sum(archives.values()))
     run_jobs(options.cmd, jobs, log=f"{log}/rescore.JOB.log",
-             command=python_module("pytorch_nnet.decoding.rescore_job", old, new, words, options.beam, options.acwt, "JOB",
+             command=python_module("pytorch_nnet.decoding.rescore_job", old, new, words, options.beam, options.acwt, options.rnn_weight,
+                                   options.rnn_order, "JOB",
                                    jobs, *(folder for pair in pairs for folder in pair)))
     for folder, out in pairs:
         failed = Path(folder) / "failed.txt"

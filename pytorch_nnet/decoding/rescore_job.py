@@ -1,6 +1,7 @@
 """A job of steps/lmrescore: rescores its share of the archives of all decoding directories.
 
-python -m pytorch_nnet.decoding.rescore_job <old-arpa> <new-arpa> <words.txt> <beam> <acwt> <job> <jobs> (<decode-dir> <new-decode-dir>)...
+python -m pytorch_nnet.decoding.rescore_job <old-arpa> <new> <words.txt> <beam> <acwt> <rnn-weight> <rnn-order> <job> <jobs>
+    (<decode-dir> <new-decode-dir>)...
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from .rescore import Change
 
 
 def main(argv: list[str]) -> None:
-    old, new, words, width, acwt, job, jobs, *folders = argv
+    old, new, words, width, acwt, weight, order, job, jobs, *folders = argv
     beam = Beam(float(acwt), float(width)) if float(width) else None
-    change = Change(old, new, {number: word for word, number in read_symbols(words).items()})
+    change = Change(old, new, {number: word for word, number in read_symbols(words).items()}, float(weight), int(order))
     print(f"{old}: {change.models[0].model.sizes()}\n{new}: {change.models[1].model.sizes()}", file=sys.stderr, flush=True)
     archives = [(Path(folder), Path(out), number) for folder, out in zip(folders[::2], folders[1::2])
                 for number in range(1, int((Path(folder) / "num_jobs").read_text()) + 1)]
