@@ -38,6 +38,7 @@ OPTIONS = {"--max-jobs-run": 0, "--max-jobs-fail": 0, "--mem": "", "--time": "",
 LOST = {"NODE_FAIL", "BOOT_FAIL", "PREEMPTED", "REVOKED", ""}  # states of jobs that may do better elsewhere; '': Slurm knows it no more
 IN_TURN = {"None", "Resources", "Priority", "JobArrayTaskLimit", "BeginTime"}  # what jobs wait for that will run
 HINTS = {"TIMEOUT": ": raise --time", "OUT_OF_MEMORY": ": raise --mem", "CANCELLED": ": by its owner or an administrator"}
+COMPLETING_S = 30  # to wait for the state that follows
 FASTEST_S, SLOWEST_S = 0.2, 5.0  # between looks at the logs
 QUEUE_EVERY_S = float(os.environ.get("SLURM_QUEUE_EVERY", "10"))  # between questions to Slurm, which many launchers ask
 ENDED = re.compile(rb"^# Ended \(code (\d+)\)", re.MULTILINE)
@@ -107,8 +108,12 @@ class Cluster:
             for words, pattern in (
                     (["scontrol", "--oneliner", "show", "job", f"{one}_{job}"], r"JobState=([A-Z_]+)"),
                     (["sacct", "--noheader", "--allocations", "--parsable2", "--format=State", f"--jobs={one}_{job}"], r"^([A-Z_]+)")):
-                done = subprocess.run(words, capture_output=True, text=True)
-                found = re.search(pattern, done.stdout) if not done.returncode else None
+                for _ in range(COMPLETING_S):
+                    done = subprocess.run(words, capture_output=True, text=True)
+                    found = re.search(pattern, done.stdout) if not done.returncode else None
+                    if not found or found[1] != "COMPLETING":
+                        break
+                    time.sleep(1)
                 if found:
                     return found[1]
         return ""
