@@ -32,4 +32,4 @@ again=$("$recipe/run.sh" --mini-size smoke --stop-stage 9)
 echo "second run: $SECONDS s"
 [ "$(echo "$again" | grep -c "up to date, skipped$")" = 10 ] || { echo "smoke.sh: a finished stage was redone:
 $again" >&2; exit 1; }
-.venv/bin/python -m pytest -q tests/smoke --recipe "$recipe"
+.venv/bin/python -m pytest -q -n auto --maxprocesses 4 tests/smoke --recipe "$recipe"

@@ -41,7 +41,7 @@ ELSEWHERE = {  # in lines of those documents; their options are checked all the 
     r"--device cuda": "needs a GPU",
     r"^(cd|git|torchrun) ": "a recipe of its own",
     r"^\./run\.sh(?!.* --(dry-run|status))": "tests/smoke.sh has run it",
-    r"^local/run_paper\.sh": "tests/smoke.sh has run it",
+    r"^local/run_(paper|cldnn)\.sh": "tests/smoke.sh has run it",
 }
 
 
