@@ -215,9 +215,11 @@ def without_launcher(command):
 def result_line(command):
     """The last line that the command has written to its launcher's log, for the terminal; '' without a log."""
     place = log_place(command)
+    if place < 0:
+        return ""
     try:
         with open(command[place], errors="replace") as file:
-            said = [line for line in file if not line.startswith("#") and line.strip()] if place >= 0 else []
+            said = [line for line in file if not line.startswith("#") and line.strip()]
     except OSError:  # the logs of an array
         return ""
     return said[-1].rstrip("\n") if said else ""

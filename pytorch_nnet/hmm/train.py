@@ -121,7 +121,7 @@ ITERATION_FILES = ("*.mdl", "tree", "*_opts", "final.mat", "ali.*.gz", "trans.*"
 class Trainer:
     """Runs the iterations: `<x>.mdl` in, job array, statistics, `<x+1>.mdl` out.
 
-    done: the number of iterations that are.
+    done: how many iterations are finished.
     """
 
     def __init__(self, data: str, lang: str, folder: str, options, totgauss: int | None = None):
