@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every ratio that has a goal, in one table: evaluation, training, features, graphs and search, jobs side by side.
+# Every ratio that has a goal, in one table: evaluation, training, features, graphs and search, jobs side by side, an hour decoded.
 #
 # Usage: benchmarks/run.sh <recipe> [benchmark...]     (a folder where run.sh has finished; an hour on one core, 4 GB)
 #  e.g.: benchmarks/run.sh egs/switchboard
@@ -14,7 +14,7 @@ if [ $# -lt 1 ] || [ ! -d "$1" ]; then usage >&2; exit 2; fi
 here=$(cd "$(dirname "$0")" && pwd)
 recipe=$(cd "$1" && pwd)
 shift
-[ $# -gt 0 ] || set -- evaluate training features graph jobs
+[ $# -gt 0 ] || set -- evaluate training features graph jobs hour
 
 measure() {
   for name in "$@"; do

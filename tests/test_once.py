@@ -47,6 +47,13 @@ def test_does_not_count_the_launcher(run, tmp_path):
         assert done.stdout == ("made a\n" if launcher == ["utils/run.py"] else ""), "what a log ends with is shown when it is made"
 
 
+def test_a_command_without_a_launcher_has_no_log(tmp_path):
+    (tmp_path / "data").write_text("not a log\n")
+    assert once.result_line(["steps/score", str(tmp_path / "data")]) == ""
+    (tmp_path / "x.log").write_text("# steps/score\nWER 1\n\n# Ended\n")
+    assert once.result_line(["utils/run.py", str(tmp_path / "x.log"), "steps/score"]) == "WER 1"
+
+
 def test_keeps_what_the_same_killed_command_left(run, tmp_path):
     command = ("utils/once.py", "--out", "exp/a", "--", "bash", "-c", "ls exp/a > seen; touch exp/a/half; [ -e go ]")
     assert run(*command).returncode == 1

@@ -21,13 +21,13 @@ from typing import Iterable
 
 from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish
-from .network import Token
+from .network import Aligned, Token
 
 TOKEN = re.compile(r'([CSDI]),(?:"([^"]*)")?,(?:"([^"]*)")?,?[^:"]*(?::|$)')
 
 
 @dataclass
-class Utterance:
+class Utterance(Aligned):
     """One scored segment."""
 
     speaker: str
@@ -46,15 +46,6 @@ class Utterance:
     @property
     def key(self) -> tuple[str, str, float, float]:
         return self.file, self.channel, self.begin, self.end
-
-    @property
-    def errors(self) -> int:
-        return sum(token.kind != "C" for token in self.tokens)
-
-    @property
-    def words(self) -> int:
-        """Words of the reference as sclite counts them: all but insertions."""
-        return sum(token.kind != "I" for token in self.tokens)
 
 
 def write_alignments(path, utterances: Iterable[Utterance], *, title: str) -> None:

@@ -10,7 +10,7 @@ Costs: correct 0, substitution 4, insertion and deletion 3, of an optional word 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Callable, NamedTuple, Sequence
+from typing import Any, Callable, NamedTuple, Sequence
 
 import numpy as np
 
@@ -25,6 +25,21 @@ class Token(NamedTuple):
     kind: str
     reference: str
     hypothesis: str
+
+
+class Aligned:
+    """Base of what holds the tokens of an utterance."""
+
+    tokens: Sequence[Any]  # with a kind, as Token
+
+    @property
+    def errors(self) -> int:
+        return sum(token.kind != "C" for token in self.tokens)
+
+    @property
+    def words(self) -> int:
+        """Words of the reference as sclite counts them: all but insertions."""
+        return sum(token.kind != "I" for token in self.tokens)
 
 
 @dataclass

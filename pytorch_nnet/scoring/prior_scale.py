@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..decoding.decode import DecodeOptions, decode_data
 from ..io.errors import RecipeError
-from ..io.launcher import ROOT
 from ..io.options import option
 from ..io.publish import publish
+from .sweep import ScoreOptions, score_decoded
 from .tune import choose, read_sweep
 
 
@@ -34,9 +33,7 @@ def tune_prior_scale(graph, data, model, out, options: PriorScaleOptions) -> flo
         folder = out / f"decode_{scale:g}"
         plain = {name: getattr(options, name) for name in DecodeOptions.__dataclass_fields__}
         decode_data(graph, data, [folder], replace(DecodeOptions(**plain), model=str(model), prior_scale=scale))
-        score = [ROOT / "steps" / "score", "--nj", str(options.nj), "--cmd", options.cmd, data, graph, folder]
-        if code := subprocess.run(score).returncode:
-            raise RecipeError("scoring failed", file=folder, expected="exit status 0", found=code, next="see the message above")
+        score_decoded(data, graph, [folder], ScoreOptions(nj=options.nj, cmd=options.cmd))
         sweep = read_sweep(folder)
         rows[scale] = (pair := choose(sweep)), sweep[pair]
     best = min(rows, key=lambda scale: (rows[scale][1].errors, abs(scale - 1)))

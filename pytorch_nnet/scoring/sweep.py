@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, Sequence
@@ -9,11 +10,14 @@ from typing import Iterable, Sequence
 from ..corpus.datadir import read_text
 from ..io.archives import read_scp
 from ..io.errors import RecipeError
+from ..io.launcher import DEFAULT_CMD
+from ..io.options import option
 from ..io.publish import publish
 from .glm import Glm, apply_rules
 from .lattice_jobs import Words, ask_jobs, check_complete, read_failed
 from .letters import read_letters, spelled
 from .sweep_job import pairs
+from .tune import choose
 from .wer import Counts, count_errors, edits_by_utterance, write_wer
 
 # A recipe's own rules, used without being asked for, as Kaldi does with local/wer_output_filter.
@@ -25,6 +29,16 @@ def rules_or_default(given: str) -> str | None:
     """The file of scoring rules that an option names: its own, if empty the recipe's where there are any; None for 'none'."""
     rules = given or (DEFAULT_RULES if Path(DEFAULT_RULES).exists() else "none")
     return None if rules == "none" else rules
+
+
+@dataclass
+class ScoreOptions:
+    min_lmwt: int = option(3, "smallest LM weight")
+    max_lmwt: int = option(17, "largest LM weight")
+    wips: list[float] = option([0.0, 0.5, 1.0], "word insertion penalties")
+    rules: str = option("", f"words to remove or rewrite first; empty: {DEFAULT_RULES} if there is one; none: none")
+    nj: int = option(1, "jobs side by side")
+    cmd: str = option(DEFAULT_CMD, "job launcher")
 
 
 @dataclass
@@ -81,6 +95,19 @@ def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[f
         write_wer(folder / f"wer_{lmwt}_{wip}", counts, title, found.failed)
         sweep.counts[lmwt, wip] = counts
     return sweep
+
+
+def score_decoded(data, words_dir, decode_dirs: Iterable, options: ScoreOptions) -> None:
+    """What steps/score does, and a step that decodes does at its end: scores each directory, prints its best line, warns of failed ones."""
+    for folder in decode_dirs:
+        sweep = score(data, words_dir, folder, lmwts=range(options.min_lmwt, options.max_lmwt + 1), wips=options.wips,
+                      rules_file=rules_or_default(options.rules), nj=options.nj, cmd=options.cmd)
+        lmwt, wip = choose(sweep.counts)
+        print(f"{sweep.counts[lmwt, wip].report()} {folder}/wer_{lmwt}_{wip}", flush=True)
+        if sweep.failed:
+            utt, reason = next(iter(sweep.failed.items()))
+            print(f"WARNING: {len(sweep.failed)} utterances have no hypothesis, their words count as deletions: {utt} ({reason}), ...",
+                  file=sys.stderr)
 
 
 def find_paths(folder: Path, references: Iterable[str], lmwts: Sequence[float], wips: Sequence[float], *, nj: int,

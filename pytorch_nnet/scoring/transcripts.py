@@ -20,6 +20,7 @@ from .ctm import timed_words
 from .glm import Glm, apply_rules
 from .lattice_jobs import Words, ask_jobs, check_complete, read_failed
 from .letters import Letters, read_letters
+from .network import Aligned
 from .scored import basic_figure
 from .tune import Pair
 
@@ -36,7 +37,7 @@ class TimedToken(NamedTuple):
 
 
 @dataclass
-class Transcript:
+class Transcript(Aligned):
     """One utterance. begin, end: its place in the recording, in seconds. failed: why it has no hypothesis, or empty."""
 
     utt: str
@@ -47,15 +48,6 @@ class Transcript:
     end: float
     tokens: list[TimedToken]
     failed: str = ""
-
-    @property
-    def errors(self) -> int:
-        return sum(token.kind != "C" for token in self.tokens)
-
-    @property
-    def words(self) -> int:
-        """Of the reference."""
-        return sum(token.kind != "I" for token in self.tokens)
 
 
 def transcripts(data_dir, words_dir, decode_dir, pair: Pair, *, rules_file=None, nj: int = 1, cmd: str) -> list[Transcript]:

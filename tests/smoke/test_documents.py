@@ -22,6 +22,7 @@ from pytorch_nnet.scoring.hubscr import find_hubscr  # noqa: E402
 
 # What a document takes for granted: commands that make it.
 PREPARED = {
+    "README.md": [],
     "docs/decoding.md": ["steps/train_lm --order 4 data/train/text data/lang data/local/lm_mixed/4gram.arpa.gz"],
     "docs/language_models.md": ["steps/train_lm --order 3 data/dev/text data/lang lm/fisher.arpa.gz"],
     "docs/recognition.md": [],
@@ -40,6 +41,7 @@ ELSEWHERE = {  # in lines of those documents; their options are checked all the 
     r"/ldc/": "LDC's releases are not here",
     r"--device cuda": "needs a GPU",
     r"^(cd|git|torchrun) ": "a recipe of its own",
+    r"^(egs/switchboard|tests)/run\.sh": "a run of everything",
     r"^\./run\.sh(?!.* --(dry-run|status))": "tests/smoke.sh has run it",
     r"^local/run_(paper|cldnn)\.sh": "tests/smoke.sh has run it",
 }
