@@ -56,7 +56,7 @@ def main(argv):
     with tempfile.TemporaryDirectory() as folder:
         ways = {
             "forward": lambda jobs, out: forward(model, test, jobs, out),
-            "decode": lambda jobs, out: seconds(ROOT / "steps/decode", "--nj", jobs, "--model", model, recipe / "exp/tri3/graph", test, out),
+            "decode": lambda jobs, out: seconds(ROOT / "steps/decode", "--nj", jobs, "--skip-scoring", "--model", model, recipe / "exp/tri3/graph", test, out),
             "dump": lambda jobs, out: seconds(ROOT / "steps/dump_posteriors", "--nj", jobs, model, recipe / "exp/frames_train", out),
         }
         for name, way in ways.items():

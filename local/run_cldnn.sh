@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# The comparisons of Sainath et al. (2015), CLDNN, on the corpus of a recipe whose run.sh has come to stage 4 and made the graph of tri3:
-# called in the recipe's folder. Lists of systems are meant to split into words.
+# The comparisons of Sainath et al. (2015), CLDNN, on the corpus of a recipe whose run.sh has finished, and the CLDNN as a teacher beside
+# run.sh's LSTMs: called in the recipe's folder. Lists of systems are meant to split into words.
 # shellcheck disable=SC2086
 set -euo pipefail
 
 stage=1                # first stage to run
-stop_stage=3           # last stage to run
+stop_stage=4           # last stage to run
 seed=1                 # of every network
 systems=               # empty: all
+lambda=0.75 top_c=90   # of the students: weight of the soft labels, classes kept per frame
 preset=                # sizes; empty: those of run.sh
 test_set=              # the test set's name: eval2000, test
 lm=                    # the language model's: tg, ug, lm
@@ -20,11 +21,13 @@ help_message="Usage: local/run_cldnn.sh --test-set NAME --lm NAME [options]
  e.g.: cd egs/switchboard && ./run.sh && local/run_cldnn.sh --test-set eval2000 --lm tg
        local/run_cldnn.sh --test-set test --lm ug --systems 'lstm cldnn'
 
-Stages: 1 networks, 2 decoding, 3 tables: exp/cldnn/results/RESULTS.md
+Stages: 1 networks, 2 with cldnn among them: CNNs taught by it, and by it and run.sh's LSTMs, 3 decoding,
+        4 tables, run.sh's networks beside: exp/cldnn/results/RESULTS.md
 
 Options:
   --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
   --systems '.. ..'          lstm cnn_lstm lstm_dnn cldnn cldnn_short cldnn_skip cldnn_gaussian cldnn_context20 cldnn_chunk30 tdnn blstm; empty: all
+  --lambda X --top-c N       of the students: weight of the soft labels, classes kept per frame [$lambda, $top_c]
   --test-set --lm            names of what run.sh decodes
   --preset NAME              empty: what run.sh used
   --seed N                   [$seed]
@@ -46,7 +49,7 @@ fi
 . utils/stages.sh
 hold_folder
 [ -n "$test_set" ] && [ -n "$lm" ] || fail "--test-set and --lm are needed" "  expected: such as eval2000 and tg"
-for path in exp/frames_train/.done exp/frames_dev/.done exp/tri3/graph/.done "data/${test_set}_fbank/feats.scp"; do
+for path in exp/{frames_train,frames_dev,tri3/graph,timing,soft_ens_2lstm}/.done "data/${test_set}_fbank/feats.scp"; do
   [ -e "$path" ] || fail "$path is not there" "  next:     ./run.sh, then local/run_cldnn.sh"
 done
 [ -n "$preset" ] || preset=$(sed -n 's|.*"conf/\([^/]*\)/dnn.yaml".*|\1|p;T;q' exp/dnn/.done)
@@ -75,21 +78,49 @@ if begin 1 "networks over utterances"; then
   end
 fi
 
-if begin 2 "decoding with $decoder"; then
-  for name in $systems; do for set in dev "$test_set"; do spawn "" decode_systems "$set" "cldnn/$name"; done; done
+students=
+if [[ " $systems " = *" cldnn "* ]]; then students="cldnn/student_cldnn cldnn/student_lstms_cldnn"; fi
+
+if begin 2 "the CLDNN as a teacher, alone and beside the LSTMs"; then
+  if [ -n "$students" ]; then
+    average cldnn/ens_lstms_cldnn "" lstm1 lstm2 cldnn/cldnn
+    spawn exp/cldnn/ens_lstms_cldnn/log/eval.log evaluate cldnn/ens_lstms_cldnn
+    spawn "" dump cldnn/cldnn 1
+    join
+    dump cldnn/ens_lstms_cldnn "$nj"
+    spawn exp/cldnn/student_cldnn/log/train.log train_student cldnn/student_cldnn "$seed" "$lambda" "$top_c" cldnn/cldnn
+    spawn exp/cldnn/student_lstms_cldnn/log/train.log train_student cldnn/student_lstms_cldnn "$seed" "$lambda" "$top_c" cldnn/ens_lstms_cldnn
+    join
+  fi
+  end
+fi
+
+if begin 3 "decoding with $decoder"; then
+  for set in dev "$test_set"; do
+    if [ -n "$students" ]; then spawn "" decode_systems "$set" cldnn/ens_lstms_cldnn cldnn/cldnn; fi
+    for name in $systems; do [ "$name" = cldnn ] || spawn "" decode_systems "$set" "cldnn/$name"; done
+    for name in $students; do spawn "" decode_systems "$set" "$name"; done
+  done
   join
   end
 fi
 
-if begin 3 "tables"; then
+if begin 4 "tables"; then
   made=() rows=() models=()
-  for name in $systems; do
-    made+=(--in "exp/cldnn/$name/decode_dev_$lm" --in "exp/cldnn/$name/decode_${test_set}_$lm")
-    rows+=("$name=${called[$name]}") models+=("exp/cldnn/$name")
-  done
+  add() { # name under exp, what tables call it
+    made+=(--in "exp/$1/decode_dev_$lm" --in "exp/$1/decode_${test_set}_$lm") models+=("exp/$1") rows+=("$1=$2")
+  }
+  for name in $systems; do add "cldnn/$name" "${called[$name]}"; done
+  if [ -n "$students" ]; then
+    add cldnn/ens_lstms_cldnn "2 BLSTMs + CLDNN ensemble"
+    add cldnn/student_cldnn "CNN taught by the CLDNN"
+    add cldnn/student_lstms_cldnn "CNN taught by 2 BLSTMs + CLDNN"
+  fi
+  add cnn "vision-style CNN" && add lstm1 "BLSTM 1, windows" && add lstm2 "BLSTM 2, windows" && add ens_2lstm "2 BLSTMs, windows"
+  if [ -e "exp/student_l${lambda}_c$top_c/.done" ]; then add "student_l${lambda}_c$top_c" "CNN taught by 2 BLSTMs"; fi
   once --out exp/cldnn/timing -- $train_cmd exp/cldnn/timing/log/time_nnets.log steps/time_nnets exp/cldnn/timing/timing.json exp/frames_dev "${models[@]}"
   once "${made[@]}" --in exp/cldnn/timing --out exp/cldnn/results -- \
-    steps/make_tables --dev dev --test "$test_set" --lm "$lm" --timing exp/cldnn/timing --baseline "${systems%% *}" exp/cldnn exp/cldnn/results "${rows[@]}"
+    steps/make_tables --dev dev --test "$test_set" --lm "$lm" --timing exp/cldnn/timing exp exp/cldnn/results "${rows[@]}"
   end exp/cldnn/results/RESULTS.md
 fi
 

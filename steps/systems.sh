@@ -19,9 +19,14 @@ train_net() { # name config seed options...
     steps/train_nnet --config "$conf/$config.yaml" --seed "$seed" "$@" exp/frames_train exp/frames_dev "exp/$name"
 }
 
+soft_labels() { # teacher: where its dump lies, beside it
+  local own=${1##*/}
+  echo "exp/${1%"$own"}soft_$own"
+}
+
 # Architecture and procedure of a student are the CNN's, only the labels differ (paper, section 5.3).
-train_student() { # name seed lambda C: a CNN taught by the two LSTMs
-  train_net "$1" cnn "$2" --soft-labels exp/soft_ens_2lstm --soft-weight "$3" --top-c "$4"
+train_student() { # name seed lambda C [teacher]: a CNN taught by the two LSTMs, or by another ensemble
+  train_net "$1" cnn "$2" --soft-labels "$(soft_labels "${5-ens_2lstm}")" --soft-weight "$3" --top-c "$4"
 }
 
 train_self() { # name seed: a CNN taught by a CNN of its own kind, lambda and C as in the paper
@@ -43,8 +48,10 @@ evaluate() { # ensembles...: FER on dev, in one pass in which what they share is
 }
 
 dump() { # teacher jobs
-  once --out "exp/soft_$1" -- \
-    steps/dump_posteriors --nj "$2" --cmd "$train_cmd" --device "$device" --top-c 90 "exp/$1" exp/frames_train "exp/soft_$1"
+  local out
+  out=$(soft_labels "$1")
+  once --out "$out" -- \
+    steps/dump_posteriors --nj "$2" --cmd "$train_cmd" --device "$device" --top-c 90 "exp/$1" exp/frames_train "$out"
 }
 
 decode_systems() { # set names...: dev, where the LM scale and the insertion penalty are tuned, or the test set

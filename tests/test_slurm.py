@@ -1,95 +1,25 @@
 """utils/slurm.py on a real Slurm: its daemons run here, as one machine, for as long as these tests do."""
 
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
-
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
-PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/usr/local/sbin"
-CONF = """\
-ClusterName=test
-SlurmctldHost=localhost(127.0.0.1)
-SlurmctldPort={ports[0]}
-SlurmdPort={ports[1]}
-AuthInfo=socket={folder}/munge/socket
-SlurmUser={user}
-SlurmdUser={user}
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
-SchedulerParameters=sched_interval=1,batch_sched_delay=0
-KillWait=2
-MinJobAge=300
-ReturnToService=2
-NodeName=localhost NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
-PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
-"""
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+from slurm_cluster import NoCluster, cluster
 
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
     """Environment variables with which Slurm's commands find the cluster."""
-    missing = [name for name in PROGRAMS if not shutil.which(name, path=PATH)]
-    if missing:
-        pytest.skip(f"not installed: {' '.join(missing)} (Debian: apt-get install slurm-wlm munge)")
-    if os.cpu_count() < 2:
-        pytest.skip("the cluster's machine has two cores")
-    folder = tmp_path_factory.mktemp("slurm")
-    for name in ("munge", "state", "spool"):
-        (folder / name).mkdir(mode=0o700)
-    key = folder / "munge/key"
-    key.write_bytes(os.urandom(128))
-    key.chmod(0o600)
-    conf = folder / "slurm.conf"
-    user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-    conf.write_text(CONF.format(folder=folder, ports=free_ports(2), user=user))
-    environment = {**os.environ, "PATH": PATH, "SLURM_CONF": str(conf)}
-    munge = {name: folder / "munge" / name for name in ("socket", "pid", "log", "seed")}
-    daemons = [["munged", "--foreground", "--force", f"--key-file={key}", "--num-threads=2",
-                *(f"--{'pid-file' if name == 'pid' else name if name == 'socket' else name + '-file'}={path}" for name, path in munge.items())],
-               ["slurmctld", "-D", "-f", str(conf)], ["slurmd", "-D", "-f", str(conf), "-N", "localhost"]]
-    running = []
     try:
-        for number, command in enumerate(daemons):
-            with open(folder / f"{command[0]}.out", "w") as out:
-                running.append(subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL))
-            time.sleep(1 if number < 2 else 0)
-        deadline = time.monotonic() + 30
-        while "idle" not in subprocess.run(["sinfo", "-h"], env=environment, capture_output=True, text=True).stdout:
-            if time.monotonic() > deadline:
-                pytest.skip("Slurm's daemons do not start here: " + " ".join((folder / "slurmctld.out").read_text().split()[-40:]))
-            time.sleep(0.2)
-        yield {"PATH": PATH, "SLURM_CONF": str(conf), "SLURM_QUEUE_EVERY": "0.5"}
-    finally:
-        for process in reversed(running):
-            process.terminate()
-        for process in running:
-            process.wait()
+        with cluster(tmp_path_factory.mktemp("slurm")) as variables:
+            yield variables
+    except NoCluster as error:
+        pytest.skip(str(error))
 
 
 def queue(slurm):

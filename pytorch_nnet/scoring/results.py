@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,10 +131,11 @@ def read_json(path: Path):
 
 
 def read_timing(path) -> dict[str, float]:
-    """Seconds per frame by the last part of each system's path."""
+    """Seconds per frame by name: a system's path below the folder that all are in, exp: cnn, cldnn/lstm."""
     path = Path(path)
     times = read_json(path / "timing.json" if path.is_dir() else path)["seconds_per_frame"]
-    return {Path(folder).name: float(value) for folder, value in times.items()}
+    above = os.path.commonpath([str(Path(folder).parent) for folder in times])
+    return {os.path.relpath(folder, above): float(value) for folder, value in times.items()}
 
 
 def read_fer(folder: Path, missing: list[str]) -> float | None:

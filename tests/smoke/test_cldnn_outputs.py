@@ -12,3 +12,12 @@ def test_networks_over_utterances_have_rows(recipe):
         assert 0 < json.loads((folder / "eval.json").read_text())["fer"] < 1
         assert (folder / "decode_eval2000_tg/num_jobs").exists()
         assert json.loads((folder / "info.json").read_text())["kind"] == ("cldnn" if name == "cldnn" else "recurrent")
+
+
+def test_the_cldnn_is_a_teacher_beside_the_lstms(recipe):
+    teacher = json.loads((recipe / "exp/cldnn/soft_ens_lstms_cldnn/meta.json").read_text())
+    student = (recipe / "exp/cldnn/student_lstms_cldnn/config.yaml").read_text()
+    assert len(teacher["teachers"]) == 3 and "soft_labels: exp/cldnn/soft_ens_lstms_cldnn" in student
+    rows = {row.split("\t")[1]: row.split("\t") for row in (recipe / "exp/cldnn/results/table1.tsv").read_text().splitlines()[1:]}
+    for name in ("CNN taught by the CLDNN", "CNN taught by 2 BLSTMs + CLDNN", "CNN taught by 2 BLSTMs", "vision-style CNN"):
+        assert all(rows[name][2:5]), "parameters, FER and WER"
