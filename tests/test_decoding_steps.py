@@ -8,7 +8,7 @@ import pytest
 
 import toy_language as toy
 from pytorch_nnet.corpus.datadir import DataDir
-from pytorch_nnet.decoding.decode import DecodeOptions, account, decode_data, k2_python
+from pytorch_nnet.decoding.decode import DecodeOptions, ScaledSearchOptions, account, decode_data, k2_python, search_of
 from pytorch_nnet.decoding.forward import open_scorer, scaled_loglikes
 from pytorch_nnet.decoding.kaldi_decode import KaldiDecoder
 from pytorch_nnet.decoding.lattice import Lattice, LatticeReader, LatticeWriter, one_best
@@ -151,6 +151,7 @@ def test_kaldi_decoder_finds_what_was_said_whatever_nj(run, recipe, graph):
     assert one == three
     said = {utt: ["bat" if word == "bad" else word for word in words] for utt, (words, _) in one.items()}
     assert said == {utt: data.text[utt] for utt in data.utts}
+    assert search_of(recipe / "exp/tri/decode_kaldi3") == ScaledSearchOptions(acwt=0.3)
 
 
 @pytest.mark.slow

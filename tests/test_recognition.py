@@ -1,5 +1,6 @@
 """Packages, pieces of long audio, forms of a transcript. The recogniser itself is tested on the smoke recipe (tests/smoke)."""
 
+import dataclasses
 import json
 import shutil
 
@@ -8,16 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytorch_nnet.decoding.search import SearchOptions
+from pytorch_nnet.decoding.decode import ScaledSearchOptions
 from pytorch_nnet.features.fbank import FbankConfig
 from pytorch_nnet.frames.store import write_frame_store
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.models import load_model
 from pytorch_nnet.models.ensemble import make_ensemble
+from pytorch_nnet.recognition.cli import SystemOptions
+from pytorch_nnet.recognition.cli import system as experiment
 from pytorch_nnet.recognition.package import Package, open_package, write_package
 from pytorch_nnet.recognition.pauses import LONGEST, SHORTEST, cut_at_pauses, largest_around, with_speech
-from pytorch_nnet.recognition.recognizer import resample
+from pytorch_nnet.recognition.recognizer import Recognizer, resample
 from pytorch_nnet.recognition.transcript import Transcript, Word, to_ctm, to_json, to_srt, to_text
+from pytorch_nnet.scoring.wer import Counts, write_wer
 from pytorch_nnet.training.trainer import Trainer
 from test_training import CLASSES, make_store, tiny_options
 
@@ -87,7 +91,7 @@ def system(tmp_path):
 
 
 def package(system, name="cnn"):
-    return Package(name, load_model(system / "exp" / name), system / "graph", 9.0, 0.5, SearchOptions(beam=11.0))
+    return Package(name, load_model(system / "exp" / name), system / "graph", 9.0, 0.5, ScaledSearchOptions(beam=11.0, prior_scale=0.7))
 
 
 @pytest.mark.parametrize("name", ["cnn", "both"])
@@ -98,7 +102,7 @@ def test_a_package_computes_what_the_experiment_did(system, name):
     shutil.move(system / "exp", system / "elsewhere")
     shutil.move(system / "my:system", system / "on_another_machine")
     again = open_package(system / "on_another_machine")
-    assert (again.name, again.lmwt, again.wip, again.search) == (name, 9.0, 0.5, SearchOptions(beam=11.0))
+    assert (again.name, again.lmwt, again.wip, again.search) == (name, 9.0, 0.5, ScaledSearchOptions(beam=11.0, prior_scale=0.7))
     features = np.random.default_rng(0).standard_normal((30, 31)).astype(np.float32)
     np.testing.assert_array_equal(again.model.posteriors(features), made.model.posteriors(features))
     np.testing.assert_array_equal(again.model.priors, made.model.priors)
@@ -146,6 +150,20 @@ def test_model_and_graph_must_belong_together(system):
     info.write_text(info.read_text().replace("root-fbank", "kaldi-mfcc"))
     with pytest.raises(RecipeError, match="how to make its features"):
         package(system)
+
+
+def test_the_search_is_that_of_the_decoding_it_was_tuned_on(system):
+    tuned = system / "exp/cnn/decode_dev"
+    tuned.mkdir()
+    write_wer(tuned / "wer_9_0.5", Counts(words=10, sub=1, sentences=2, wrong=1), "compute-wer", {})
+    options = SystemOptions(model=str(system / "exp/cnn"), graph=str(system / "graph"), tuned_on=str(tuned))
+    with pytest.raises(RecipeError, match="decode again"):
+        experiment(options)
+    (tuned / "search.yaml").write_text("{acwt: 0.125, beam: 9.0, lattice_beam: 3.0, max_active: 1500, min_active: 200, prior_scale: 0.7}")
+    found = experiment(options)
+    assert (found.lmwt, found.wip) == (9, 0.5) and found.search == ScaledSearchOptions(0.125, 9.0, 3.0, 1500, 200, 0.7)
+    assert experiment(dataclasses.replace(options, beam=11.0)).search == dataclasses.replace(found.search, beam=11.0)
+    np.testing.assert_allclose(Recognizer(found).offset, 0.7 * np.log(found.model.priors), atol=1e-6)
 
 
 @pytest.mark.parametrize("arguments, sides", [

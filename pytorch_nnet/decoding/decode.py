@@ -6,14 +6,16 @@ import os
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Sequence
+
+import yaml
 
 from ..corpus.datadir import DataDir
 from ..io.errors import RecipeError, require_file
 from ..io.launcher import DEFAULT_CMD, ROOT, python_module, run_jobs
-from ..io.options import option
+from ..io.options import build, load_config, option
 from ..io.publish import publish
 from ..io.resume import note_work, same_work, work
 from .lattice import LatticeReader
@@ -23,13 +25,19 @@ MAX_FAILED = 0.05  # of the utterances: more means that something is broken, not
 
 
 @dataclass
-class PassOptions(SearchOptions):
+class ScaledSearchOptions(SearchOptions):
+    """What decides, beside model and graph, which paths are found; each decoding directory holds it as search.yaml."""
+
+    prior_scale: float = option(1.0, "networks: exponent of the priors the posteriors are divided by")
+
+
+@dataclass
+class PassOptions(ScaledSearchOptions):
     """What every way of decoding a data directory takes."""
 
     nj: int = option(4, "number of jobs; never inside a speaker")
     cmd: str = option(DEFAULT_CMD, "launcher of the jobs")
     model: str | None = option(None, "directory of the acoustic model; default: the parent of <decode-dir>")
-    prior_scale: float = option(1.0, "networks: exponent of the priors the posteriors are divided by")
     device: str = option("cpu", "networks: cpu or cuda; the search is always on the CPU")
     decoder: str = option("k2", "k2, or kaldi (LatticeFasterDecoder, best path only, needs no k2)")
     skip_scoring: bool = option(False, "do not call steps/score")
@@ -62,7 +70,7 @@ def k2_python() -> str:
 
 
 def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptions) -> None:
-    """Fills each of `decode_dirs` with lat.JOB.npz, failed.txt, log/ and, last of all, num_jobs.
+    """Fills each of `decode_dirs` with lat.JOB.npz, failed.txt, search.yaml, log/ and, last of all, num_jobs.
 
     Several directories are several systems, decoded by the same processes: the graph is loaded once, and networks that
     ensembles share are computed once. The log of all is the first one's; the others link to it.
@@ -112,9 +120,17 @@ def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptio
     )
     for out in outs:
         account(out, parts)
+        with publish(out / "search.yaml") as file:
+            yaml.safe_dump({field.name: getattr(options, field.name) for field in fields(ScaledSearchOptions)}, file, sort_keys=False)
         with publish(out / "num_jobs") as file:
             file.write(f"{options.nj}\n")
         note_work(out, None)
+
+
+def search_of(decode_dir) -> ScaledSearchOptions:
+    """The options that a directory was decoded with. Raises RecipeError for one that steps/decode has not made."""
+    path = require_file(Path(decode_dir) / "search.yaml", next="name a directory of steps/decode, or decode again")
+    return build(ScaledSearchOptions, load_config(path), where=str(path))
 
 
 def unless_done(outs: Sequence[Path]) -> str:

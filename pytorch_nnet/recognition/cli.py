@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from dataclasses import dataclass, fields
+import typing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ..decoding.search import SearchOptions
+from ..decoding.decode import ScaledSearchOptions, search_of
 from ..io.errors import RecipeError, run_main
 from ..io.options import option, parse
 from ..io.publish import publish
@@ -26,11 +29,17 @@ Writes a network or an ensemble as an ONNX file: windows of normalised features 
 USAGE = "\n\n".join([TRANSCRIBE, PACKAGE, EXPORT, "Options of each: pytorch-nnet transcribe --help, package --help, export --help"])
 
 
+# Each may be given in place of what the decoding had.
+SEARCH = [(field.name, typing.get_type_hints(ScaledSearchOptions)[field.name] | None,
+           option(None, f"{field.metadata['help']}; null: as --tuned-on was decoded")) for field in dataclasses.fields(ScaledSearchOptions)]
+SearchChanges: Any = dataclasses.make_dataclass("SearchChanges", SEARCH)
+
+
 @dataclass
-class SystemOptions(SearchOptions):
+class SystemOptions(SearchChanges):
     model: str = option("", "directory of a network or an ensemble")
     graph: str = option("", "its decoding graph (steps/mkgraph)")
-    tuned_on: str = option("", "decoding directory of a dev set: LM weight and insertion penalty are those best there")
+    tuned_on: str = option("", "decoding directory of a dev set: LM weight and insertion penalty are those best there, the search is that decoding's")
     device: str = option("cpu", "of the network: cpu or cuda")
 
 
@@ -106,7 +115,8 @@ def system(options: SystemOptions):
     missing = [f"--{name.replace('_', '-')}" for name in ("model", "graph", "tuned_on") if not getattr(options, name)]
     if missing:
         raise RecipeError("which system?", id=", ".join(missing), expected="--package, or --model, --graph and --tuned-on", found="not given")
-    search = SearchOptions(**{field.name: getattr(options, field.name) for field in fields(SearchOptions)})
+    given = {name: value for name, _, _ in SEARCH if (value := getattr(options, name)) is not None}
+    search = dataclasses.replace(search_of(options.tuned_on), **given)
     search.check()
     return from_experiment(options.model, options.graph, options.tuned_on, search, options.device)
 

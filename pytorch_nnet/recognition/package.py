@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..decoding.search import SearchOptions
+from ..decoding.decode import ScaledSearchOptions
 from ..io.errors import RecipeError, require_file
 from ..io.options import build
 from ..io.publish import publish_folder
@@ -41,7 +41,7 @@ class Package:
     graph: Path
     lmwt: float
     wip: float
-    search: SearchOptions
+    search: ScaledSearchOptions
 
     def __post_init__(self) -> None:
         """Raises RecipeError for a graph of another number of pdfs, or a model that does not say how its features are made."""
@@ -109,7 +109,7 @@ def open_package(folder, device: str = "cpu") -> Package:
         if network.path.parent.resolve() != (folder / "networks").resolve():
             raise RecipeError("package with a network outside it", file=folder / ENSEMBLE, id=network.path,
                               expected=f"networks of {folder / 'networks'}", found="another folder", next=NEXT)
-    return Package(name, model, folder / "graph", lmwt, wip, build(SearchOptions, search, where=str(path)))
+    return Package(name, model, folder / "graph", lmwt, wip, build(ScaledSearchOptions, search, where=str(path)))
 
 
 def check_names(folder: Path, files: Any, needed: set[str], path: Path) -> None:
@@ -124,7 +124,7 @@ def check_names(folder: Path, files: Any, needed: set[str], path: Path) -> None:
                           found="a link, or a place outside" if name in outside else "a file not listed", next=NEXT)
 
 
-def from_experiment(model_dir, graph, tuned_on, search: SearchOptions, device: str = "cpu") -> Package:
+def from_experiment(model_dir, graph, tuned_on, search: ScaledSearchOptions, device: str = "cpu") -> Package:
     """A system of an experiment folder, with the LM weight and insertion penalty that are best on a scored decoding directory."""
     from ..scoring.tune import choose, read_sweep
 

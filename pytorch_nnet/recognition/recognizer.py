@@ -47,7 +47,7 @@ class Recognizer:
         self.package, self.model = package, package.model
         self.config = FbankConfig.from_dict({key: value for key, value in self.model.extractor.items() if key != "feature_type"})
         self.words = {number: word for word, number in read_symbols(package.graph / "words.txt").items()}
-        self.log_priors = np.log(np.maximum(self.model.priors, PRIOR_FLOOR))
+        self.offset = package.search.prior_scale * np.log(np.maximum(self.model.priors, PRIOR_FLOOR))
         self.python = k2_python()
 
     @classmethod
@@ -70,7 +70,7 @@ class Recognizer:
                     transcripts.append(Transcript(str(path), channel, seconds))
                     for begin, end in cut_at_pauses(features.sum(1), FRAMES_PER_SECOND):
                         pieces.append((len(transcripts) - 1, begin, end))
-                        yield scaled_loglikes(self.model.posteriors(features[begin:end]), self.log_priors)
+                        yield scaled_loglikes(self.model.posteriors(features[begin:end]), self.offset)
 
         with tempfile.TemporaryDirectory(prefix="transcribe.") as folder:
             lattices = self.search(matrices(), Path(folder))

@@ -35,8 +35,7 @@ PREPARED = {
 # The smoke run's networks are poor, and a search of the usual width takes minutes among their hypotheses: conf/smoke/sizes.sh.
 NARROW = "--acwt 0.125 --beam 8 --lattice-beam 2 --max-active 1500"
 RENAMED = {"conf/mini/": "conf/smoke/", "steps/decode ": f"steps/decode {NARROW} ", "steps/decode_fmllr ": f"steps/decode_fmllr {NARROW} ",
-           "steps/train_deltas ": "steps/train_deltas --num-iters 6 --max-iter-inc 4 --realign-iters 3 ",
-           "transcribe --model": f"transcribe {NARROW} --model", "package --model": f"package {NARROW} --model"}
+           "steps/train_deltas ": "steps/train_deltas --num-iters 6 --max-iter-inc 4 --realign-iters 3 "}
 ELSEWHERE = {  # in lines of those documents; their options are checked all the same
     r"/ldc/": "LDC's releases are not here",
     r"--device cuda": "needs a GPU",

@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def package(recipe, tmp_path_factory):
     folder = tmp_path_factory.mktemp("home") / "system"
-    call(recipe, "package", "--model", "exp/dnn", "--graph", "exp/tri3/graph", "--tuned-on", "exp/dnn/decode_dev_tg",
-         "--acwt", "0.125", "--beam", "8", "--lattice-beam", "2", "--max-active", "1500", folder)
+    call(recipe, "package", "--model", "exp/dnn", "--graph", "exp/tri3/graph", "--tuned-on", "exp/dnn/decode_dev_tg", folder)
+    assert json.loads((folder / "package.json").read_text())["search"]["beam"] == 8, "as conf/smoke/sizes.sh has it"
     return folder
 
 
