@@ -2,7 +2,7 @@
 """A Slurm cluster of this machine alone, two cores, for as long as a command or a test runs: Slurm's own daemons, on loopback.
 
 Usage: tests/slurm_cluster.py <command> [arguments...]
- e.g.: JOBS_ON=slurm tests/slurm_cluster.py egs/switchboard/run.sh --mini-size smoke --nj 2
+ e.g.: tests/slurm_cluster.py egs/switchboard/run.sh --mini-size smoke --nj 2
 """
 
 import contextlib
@@ -104,7 +104,7 @@ def main(argv):
     with tempfile.TemporaryDirectory(prefix="slurm.") as folder:
         try:
             with cluster(Path(folder)) as variables:
-                return subprocess.run(argv, env={**os.environ, **variables}).returncode
+                return subprocess.run(argv, env={**os.environ, **variables, "JOBS_ON": "slurm"}).returncode
         except NoCluster as error:
             print(f"slurm_cluster.py: ERROR: {error}", file=sys.stderr)
             return 1
