@@ -83,6 +83,8 @@ ensure() { # folder version-test given-interpreter names requirement-file
       # shellcheck disable=SC2086 # a list of names
       interpreter=$(find_python "$test" $names) || return 1
     fi
+    # What a virtual environment is made of, as .venv itself may be first on the path and is about to be removed.
+    interpreter=$("$interpreter" -c 'import sys; print(sys._base_executable)')
     echo "setup_env.sh: building $folder with $("$interpreter" --version) (some minutes the first time)"
     rm -rf "$folder"
     "$interpreter" -m venv "$folder" || fail "$interpreter could not make $folder"
