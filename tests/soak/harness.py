@@ -1,4 +1,4 @@
-"""Kills a recipe's run at random moments until it has been killed often enough: harness.py <recipe> <kills> <seed> <command...>.
+"""Kills a recipe's run at random moments until it has been killed often enough: harness.py <recipe> <kills> <seed> <often> <command...>.
 
 First the command runs undisturbed, for reference. Then it is started, ended after a random time, started again, and so on; where
 it gets to its end before the next kill, its output is compared and removed and a new pass begins. The last pass runs to its end too. Compared is
@@ -27,10 +27,10 @@ KINDS = ((7, "group"), (2, "shell"), (1, "term"))
 
 
 class Soak:
-    """folder: of the recipe. command: what runs there. Keeps counts for the report."""
+    """folder: of the recipe. command: what runs there. often: kills in the time of an undisturbed run. Keeps counts for the report."""
 
-    def __init__(self, folder, command, seed):
-        self.folder, self.command, self.random = Path(folder), command, random.Random(seed)
+    def __init__(self, folder, command, seed, often):
+        self.folder, self.command, self.random, self.often = Path(folder), command, random.Random(seed), often
         self.temporary = self.folder / "tmp"
         self.temporary.mkdir()
         self.environment = {**os.environ, "TMPDIR": str(self.temporary)}
@@ -88,8 +88,8 @@ class Soak:
         print(f"undisturbed: {reference:.0f} s", flush=True)
         expected = comparable(self.folder)
         left = self.left()
-        # So that a run is killed some ten times before its end, and at least twice in the shortest soak.
-        self.interval = max(reference / min(10, max(2, kills)), 1.0)
+        # At least twice in the shortest soak.
+        self.interval = max(reference / min(self.often, max(2, kills)), 1.0)
         while sum(self.killed.values()) < kills:
             for name in MADE:
                 shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -143,8 +143,8 @@ def without_times(path):
 
 
 def main(argv):
-    folder, kills, seed, *command = argv
-    return Soak(folder, command, int(seed)).soak(int(kills))
+    folder, kills, seed, often, *command = argv
+    return Soak(folder, command, int(seed), int(often)).soak(int(kills))
 
 
 if __name__ == "__main__":
