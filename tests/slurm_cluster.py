@@ -38,7 +38,7 @@ SchedulerParameters=sched_interval=1,batch_sched_delay=0
 KillWait=2
 MinJobAge=300
 ReturnToService=2
-NodeName=localhost NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+NodeName=localhost NodeAddr=127.0.0.1 CPUs=2 RealMemory={memory} State=UNKNOWN
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -72,7 +72,8 @@ def cluster(folder):
     key.chmod(0o600)
     conf = folder / "slurm.conf"
     user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-    conf.write_text(CONF.format(folder=folder, ports=free_ports(2), user=user))
+    memory = int(0.9 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 20))
+    conf.write_text(CONF.format(folder=folder, ports=free_ports(2), user=user, memory=memory))
     environment = {**os.environ, "PATH": PATH, "SLURM_CONF": str(conf)}
     munge = {name: folder / "munge" / name for name in ("socket", "pid", "log", "seed")}
     daemons = [["munged", "--foreground", "--force", f"--key-file={key}", "--num-threads=2",
