@@ -29,8 +29,8 @@ USAGE = """Usage: python -m pytorch_nnet.decoding.k2_denlats [options] <graph-di
  e.g.: ... | python -m pytorch_nnet.decoding.k2_denlats --beam 13 exp/seq/graph exp/frames_train exp/seq/denlats.shards/shard.1"""
 
 IMPOSSIBLE = np.float32(-1e10)  # score of a pdf that is not the label
-# Wide enough for any weights of the graph, far too narrow for one frame that is not the label.
-REFERENCE = SearchOptions(acwt=1.0, beam=1e4, max_active=1 << 24, min_active=0)
+# Wide enough for any weights of the graph, far too narrow for one frame that is not the label. k2 takes memory for max_active states.
+REFERENCE = SearchOptions(acwt=1.0, beam=1e4, max_active=10000, min_active=0)
 
 
 class LatticeSearch:
