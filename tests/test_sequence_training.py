@@ -53,30 +53,52 @@ def test_sums_over_paths_are_those_of_a_walk_through_all(problem):
     assert occupancy.total == pytest.approx(total, abs=1e-9)
     np.testing.assert_allclose(by_class(lattice, occupancy.arcs, loglikes.shape), occupied, atol=1e-12)
 
-    value, gradient = mmi(lattice, loglikes, labels, SCALE)
-    reference = (classes == labels).all(1)
-    assert value == pytest.approx((np.logaddexp.reduce(scores[reference]) - total) / SCALE, abs=1e-8) and value <= 1e-9
-    np.testing.assert_allclose(gradient, np.eye(CLASSES)[labels] - occupied, atol=1e-12)
-    dropped = mmi(lattice, loglikes, labels, SCALE, drop=True)[1]
-    np.testing.assert_array_equal(dropped, np.where(lattice.found[:, None], gradient, 0))
+    for reference in (lattice.reference, lattice.pdf == labels[lattice.frame]):
+        value, gradient = mmi(lattice, loglikes, reference, SCALE)
+        own = reference[all_paths(lattice)].all(1)
+        own_total = np.logaddexp.reduce(scores[own])
+        own_share = np.where(own, np.exp(scores - own_total), 0)
+        assert value == pytest.approx((own_total - total) / SCALE, abs=1e-8) and value <= 1e-9
+        np.testing.assert_allclose(gradient, np.einsum("p,ptc->tc", own_share, np.eye(CLASSES)[classes]) - occupied, atol=1e-12)
+        dropped = mmi(lattice, loglikes, reference, SCALE, drop=True)[1]
+        np.testing.assert_array_equal(dropped, np.where(lattice.found[:, None], gradient, 0))
 
-    silence = np.arange(CLASSES) < 2
-    for one_silence in (False, True):
-        right = (classes == labels) & (classes >= 2) | one_silence & (classes < 2) & (labels < 2)
-        accuracy = right.sum(1)
-        value, gradient = smbr(lattice, loglikes, labels, SCALE, silence, one_silence)
-        assert value == pytest.approx((share @ accuracy - len(labels)) / SCALE, abs=1e-8)
-        expected = np.einsum("p,ptc->tc", share * (accuracy - share @ accuracy), np.eye(CLASSES)[classes])
-        np.testing.assert_allclose(gradient, expected, atol=1e-10)
+        there = np.zeros((len(labels), CLASSES), bool)
+        for arc in np.flatnonzero(reference):
+            there[lattice.frame[arc], lattice.pdf[arc]] = True
+        silence = np.arange(CLASSES) < 2
+        for one_silence in (False, True):
+            spoken = there[np.arange(len(labels)), classes] & (classes >= 2)
+            accuracy = (spoken | one_silence & (classes < 2) & there[:, :2].any(1)).sum(1)
+            value, gradient = smbr(lattice, loglikes, reference, SCALE, silence, one_silence)
+            assert value == pytest.approx((share @ accuracy - len(labels)) / SCALE, abs=1e-8)
+            expected = np.einsum("p,ptc->tc", share * (accuracy - share @ accuracy), np.eye(CLASSES)[classes])
+            np.testing.assert_allclose(gradient, expected, atol=1e-10)
+
+
+def collapsed(classes):
+    return classes[np.append(True, np.diff(classes) != 0)].tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(problem=problems())
+def test_the_reference_is_every_path_with_the_same_classes_in_the_same_order(problem):
+    lattice, labels, _ = problem
+    paths = all_paths(lattice)
+    same = [collapsed(lattice.pdf[path]) == collapsed(labels) for path in paths]
+    expected = np.zeros(len(lattice.pdf), bool)
+    expected[paths[same]] = True
+    np.testing.assert_array_equal(lattice.reference, expected)
+    lattice.check(CLASSES)
 
 
 @settings(max_examples=15, deadline=None)
 @given(problem=problems())
 def test_gradients_are_the_derivatives(problem):
-    lattice, labels, loglikes = problem
-    silence = np.arange(CLASSES) < 2
-    for criterion in (lambda a: mmi(lattice, a, labels, SCALE), lambda a: smbr(lattice, a, labels, SCALE, silence),
-                      lambda a: smbr(lattice, a, labels, SCALE, silence, True)):
+    lattice, _, loglikes = problem
+    silence, reference = np.arange(CLASSES) < 2, lattice.reference
+    for criterion in (lambda a: mmi(lattice, a, reference, SCALE), lambda a: smbr(lattice, a, reference, SCALE, silence),
+                      lambda a: smbr(lattice, a, reference, SCALE, silence, False)):
         logits = torch.tensor(loglikes, requires_grad=True)
         assert torch.autograd.gradcheck(lambda x: PathLoss.apply(x, criterion), logits)
 
@@ -84,10 +106,11 @@ def test_gradients_are_the_derivatives(problem):
 def test_long_utterances_neither_underflow_nor_overflow():
     rng = np.random.default_rng(5)
     lattice, labels = random_lattice(rng, 3000, 4, CLASSES)
-    value, gradient = mmi(lattice, rng.normal(-500, 60, (3000, CLASSES)), labels, SCALE)
+    exact = lattice.pdf == labels[lattice.frame]
+    value, gradient = mmi(lattice, rng.normal(-500, 60, (3000, CLASSES)), exact, SCALE)
     assert np.isfinite(value) and value < -1e4 and np.isfinite(gradient).all()
     np.testing.assert_allclose(gradient.sum(1), 0, atol=1e-9)
-    value, gradient = smbr(lattice, rng.normal(0, 60, (3000, CLASSES)), labels, SCALE, np.zeros(CLASSES, bool))
+    value, gradient = smbr(lattice, rng.normal(0, 60, (3000, CLASSES)), exact, SCALE, np.zeros(CLASSES, bool))
     assert -3000 / SCALE < value < 0 and np.isfinite(gradient).all() and np.abs(gradient).max() > 0
 
 
@@ -98,7 +121,7 @@ def test_arcs_are_joined_into_a_lattice():
     assert [column.tolist() for column in (lattice.first, lattice.src, lattice.dst, lattice.pdf)] == [[0, 2, 4], [0, 0, 0, 1], [0, 1, 0, 0], [1, 1, 2, 0]]
     both = np.logaddexp(-1, -3)
     np.testing.assert_allclose(lattice.graph, [both, -2, 0, 0.5], rtol=1e-6)
-    assert lattice.reference == pytest.approx(both, rel=1e-6) and lattice.found.tolist() == [True, False] and lattice.sizes.tolist() == [1, 2, 1]
+    assert lattice.reference.tolist() == [True, False, True, False] and lattice.found.tolist() == [True, False] and lattice.sizes.tolist() == [1, 2, 1]
     for frame, src, dst, pdf, wrong in (([0, 0, 1], [0, 0, 1], [1, 2, 0], [1, 1, 2], "without a way on"),
                                         ([0, 1, 1], [0, 1, 2], [1, 0, 0], [1, 2, 2], "not reached"),
                                         ([0, 0, 1], [0, 3, 1], [1, 1, 0], [1, 1, 2], "not reached"),
@@ -152,7 +175,7 @@ def test_a_store_gives_back_what_was_written_however_it_was_shared_out(stores, t
     store.check_matches(train)
     assert store.failed == {"utt07": "no path"} and "23 of 24 utterances, 2.0 arcs a frame" in store.summary()
     for index, lattice in enumerate(lattices):
-        found = store.lattice(train.utt_slice(index), index)
+        found = store.lattice(train.utt_slice(index))
         assert (found is None) == (lattice is None)
         if lattice:
             for name in ("first", "src", "dst", "pdf", "graph", "found", "reference"):
@@ -182,7 +205,7 @@ def test_damage_is_noticed(stores, tmp_path):
         LatticeStore.open(path)
     store = LatticeStore.open(path, check_hashes=False)
     with pytest.raises(RecipeError, match="contradicts itself"):
-        store.lattice(stores[1].utt_slice(5), 5)
+        store.lattice(stores[1].utt_slice(5))
     (path / "dst.u16").write_bytes(whole[:-2])
     with pytest.raises(RecipeError, match="wrong size"):
         LatticeStore.open(path)
@@ -197,11 +220,11 @@ def test_the_loss_is_that_of_the_utterances_and_smoothed(stores, first):
     labels = torch.from_numpy(train.labels[frames.numpy()].astype(int))
     expected = 0.0
     for row, index in ((0, 5), (80, 3)):
-        part = slice(row, row + 40)
-        expected -= mmi(lattices.lattice(train.utt_slice(index), index), logits.detach().double().numpy()[part] - prior, labels.numpy()[part], 0.2)[0]
+        part, lattice = slice(row, row + 40), lattices.lattice(train.utt_slice(index))
+        expected -= mmi(lattice, logits.detach().double().numpy()[part] - prior, lattice.reference, 0.2)[0]
     objective = PathObjective(options(stores, first, objective="mmi", frame_smoothing=0.0), *stores)
     loss = objective.loss(logits, labels, frames)
-    assert float(loss) == pytest.approx(expected / 120, rel=1e-5)
+    assert loss.item() == pytest.approx(expected / 120, rel=1e-5)
     loss.backward()
     assert (logits.grad[40:80] == 0).all() and (logits.grad[:40].abs().sum(1) > 0).any()
     objective = PathObjective(options(stores, first, objective="mmi", frame_smoothing=0.25), *stores)

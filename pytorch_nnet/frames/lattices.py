@@ -6,8 +6,8 @@
             dst.u16        uint16 (arcs,): state that it leads to, numbered within the next frame; 0, the end, from the last frame
             pdf.u16        uint16 (arcs,): the class that it takes the frame for
             graph.f32      float32 (arcs,): log weight in the decoding graph
+            reference.u8   uint8 (arcs,): 1 on the paths that are the labels but for the times at which these change
             found.u8       uint8 (num_frames,): 1 where the search itself had the frame's label among its arcs
-            reference.f64  float64 (num_utts,): log of the summed graph weights of the paths that are the utterance's labels; NaN without a lattice
 
 Every arc is one frame, so scores of any network can be put on it. Frames are those of a frame store, in its order; a frame of an utterance
 without a lattice has no arcs.
@@ -32,16 +32,16 @@ MOST_STATES = 1 << 16  # of a frame
 MAX_FAILED = 0.05  # of the utterances; above it graph, model and alignment do not belong together
 LISTED = 10  # ids shown; all of them are in meta.json
 NEXT = "make it again: steps/make_denlats"
-ARRAYS = (("arcs.i64", "<i8"), ("src.u16", "<u2"), ("dst.u16", "<u2"), ("pdf.u16", "<u2"), ("graph.f32", "<f4"), ("found.u8", "|u1"),
-          ("reference.f64", "<f8"))
+ARRAYS = (("arcs.i64", "<i8"), ("src.u16", "<u2"), ("dst.u16", "<u2"), ("pdf.u16", "<u2"), ("graph.f32", "<f4"), ("reference.u8", "|u1"),
+          ("found.u8", "|u1"))
 
 
 @dataclass(frozen=True)
 class FrameLattice:
     """Paths through T frames from one start to one end.
 
-    first: (T + 1,), the arcs of frame t are first[t]:first[t + 1]. src, dst, pdf, graph: (A,), as in the store.
-    found: (T,) bool. reference: as in the store.
+    first: (T + 1,), the arcs of frame t are first[t]:first[t + 1]. src, dst, pdf, graph, reference: (A,), as in the store.
+    found: (T,), as in the store.
     """
 
     first: np.ndarray
@@ -49,8 +49,8 @@ class FrameLattice:
     dst: np.ndarray
     pdf: np.ndarray
     graph: np.ndarray
+    reference: np.ndarray
     found: np.ndarray
-    reference: float
 
     @property
     def num_frames(self) -> int:
@@ -64,17 +64,24 @@ class FrameLattice:
     @property
     def sizes(self) -> np.ndarray:
         """(T + 1,) states before each frame, and the one end."""
-        return np.append(np.maximum.reduceat(self.src, self.first[:-1]) + 1, 1)
+        begin = self.first[:-1]
+        return np.maximum(np.append(np.maximum.reduceat(self.src, begin), 0), np.append(0, np.maximum.reduceat(self.dst, begin))) + 1
 
     def check(self, num_classes: int) -> None:
-        """Raises ValueError unless every state has ways in and out and every number is one of its kind."""
-        if (np.diff(self.first) < 1).any():
-            raise ValueError("a frame without arcs")
-        sizes = self.sizes
-        if sizes[0] != 1 or (np.maximum.reduceat(self.dst, self.first[:-1]) + 1 != sizes[1:]).any():
+        """Raises ValueError unless there are ways into every state and out of it, the reference's among them, and every number is one of its kind."""
+        for part in (self, self.only(self.reference)):
+            if (np.diff(part.first) < 1).any():
+                raise ValueError("a frame without arcs, or without the reference's")
+        left, entered = (np.maximum.reduceat(column, self.first[:-1]) for column in (self.src, self.dst))
+        if left[0] or entered[-1] or (left[1:] != entered[:-1]).any():
             raise ValueError("states that no arc leads to, or leads from")
         if self.pdf.max() >= num_classes or not np.isfinite(self.graph).all():
             raise ValueError("a class beyond the classes, or a weight that is not finite")
+
+    def only(self, kept: np.ndarray) -> "FrameLattice":
+        """Without the arcs for which kept (A,) is False; states may then have no ways in or out."""
+        first = np.append(0, np.cumsum(kept))[self.first]
+        return FrameLattice(first, self.src[kept], self.dst[kept], self.pdf[kept], self.graph[kept], self.reference[kept], self.found)
 
 
 def join_arcs(frame, src, dst, pdf, graph, labels: np.ndarray, found: np.ndarray) -> FrameLattice:
@@ -103,20 +110,36 @@ def join_arcs(frame, src, dst, pdf, graph, labels: np.ndarray, found: np.ndarray
     graph = np.logaddexp.reduceat(graph.astype(np.float64), np.flatnonzero(new)).astype(np.float32).astype(np.float64)  # as the store has it
     frame, src, dst, pdf = frame[new], src[new], dst[new], pdf[new]
     first = np.searchsorted(frame, np.arange(len(labels) + 1))
-    reference = sum_of_paths(first, src, dst, np.where(pdf == labels[frame], graph, -np.inf))
-    if reference == -np.inf:
+    reference = same_but_for_times(first, src, dst, pdf, labels)
+    if not reference.any():
         raise ValueError("no path of the graph is the alignment")
-    return FrameLattice(first, src, dst, pdf, graph, np.asarray(found, bool), reference)
+    return FrameLattice(first, src, dst, pdf, graph, reference, np.asarray(found, bool))
 
 
-def sum_of_paths(first: np.ndarray, src: np.ndarray, dst: np.ndarray, weight: np.ndarray) -> float:
-    """Log of the sum over all paths of exp of their arcs' weights (A,) summed; arcs of weight -inf are not there."""
-    total = np.zeros(1)
-    for low, high in zip(first[:-1], first[1:]):
-        here = low + np.flatnonzero(weight[low:high] > -np.inf)
-        before, total = total, np.full(int(dst[low:high].max()) + 1, -np.inf)
-        np.logaddexp.at(total, dst[here], before[src[here]] + weight[here])
-    return float(total[0])
+def same_but_for_times(first: np.ndarray, src: np.ndarray, dst: np.ndarray, pdf: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(A,) bool: arcs on paths whose classes are the labels (T,), each run of equal ones as long as it may be."""
+    runs = labels[np.append(True, np.diff(labels) != 0)]
+    parts = [slice(*pair) for pair in zip(first[:-1].tolist(), first[1:].tolist())]
+    sizes = [1, *(int(dst[part].max()) + 1 for part in parts)]
+    fits = [pdf[part, None] == runs for part in parts]  # (arcs, runs): in which runs the arc may be
+    # Into which states, in which run, some way leads from the start; run -1, the last column, is that of the start alone.
+    reached = [np.zeros((1, len(runs) + 1), bool)]
+    reached[0][0, -1] = True
+    for part, fit, size in zip(parts, fits, sizes[1:]):
+        before = reached[-1][src[part]]
+        after = np.zeros((size, len(runs) + 1), bool)
+        np.logical_or.at(after[:, :-1], dst[part], fit & (before[:, :-1] | np.roll(before, 1, 1)[:, :-1]))
+        reached.append(after)
+    result = np.zeros(len(pdf), bool)
+    leads = np.zeros((1, len(runs)), bool)  # from which states, in which run, some way leads to the end
+    leads[0, -1] = True
+    for part, fit, before, size in zip(parts[::-1], fits[::-1], reached[-2::-1], sizes[-2::-1]):
+        onward = fit & leads[dst[part]]  # the arc in this run, and on
+        result[part] = (onward & (before[src[part], :-1] | np.roll(before[src[part]], 1, 1)[:, :-1])).any(1)
+        leads = np.zeros((size, len(runs)), bool)
+        np.logical_or.at(leads, src[part], onward)
+        np.logical_or.at(leads[:, :-1], src[part], onward[:, 1:])
+    return result
 
 
 class ShardWriter:
@@ -127,7 +150,7 @@ class ShardWriter:
         self.arrays = [ArrayFile(self.folder, *pair) for pair in ARRAYS]
 
     def add(self, lattice: FrameLattice) -> None:
-        columns = (np.diff(lattice.first), lattice.src, lattice.dst, lattice.pdf, lattice.graph, lattice.found, np.array([lattice.reference]))
+        columns = (np.diff(lattice.first), lattice.src, lattice.dst, lattice.pdf, lattice.graph, lattice.reference, lattice.found)
         for array, values in zip(self.arrays, columns, strict=True):
             array.append(values)
 
@@ -135,7 +158,7 @@ class ShardWriter:
         """An utterance without a lattice."""
         self.failed[utt] = reason
         nothing = np.zeros(0)
-        for array, values in zip(self.arrays, (np.zeros(frames), *4 * [nothing], np.zeros(frames), np.array([np.nan])), strict=True):
+        for array, values in zip(self.arrays, (np.zeros(frames), *5 * [nothing], np.zeros(frames)), strict=True):
             array.append(values)
 
     def close(self) -> None:
@@ -161,7 +184,7 @@ def merge_shards(shards: Sequence, path, store: FrameStore, facts: dict[str, Any
     with publish_folder(path) as folder:
         arrays = {name: ArrayFile(folder, name, dtype) for name, dtype in ARRAYS}
         arrays["arcs.i64"].append(np.zeros(1))
-        arcs, frames, utts = 0, 0, 0
+        arcs, frames = 0, 0
         for shard, meta in zip(shards, metas):
             for name, array in arrays.items():
                 values = map_array(shard, meta, name, NEXT)
@@ -169,11 +192,9 @@ def merge_shards(shards: Sequence, path, store: FrameStore, facts: dict[str, Any
                     values = arcs + np.cumsum(values)
                     arcs, frames = int(values[-1]), frames + len(values)
                 array.append(values)
-            utts += len(map_array(shard, meta, "reference.f64", NEXT))
-        if (frames, utts) != (store.num_frames, store.num_utts):
-            raise RecipeError("lattices do not cover the frame store", file=path, expected=f"{store.num_utts} utterances, {store.num_frames} frames",
-                              found=f"{utts} and {frames}", next=NEXT)
-        write_meta(folder, {"format": FORMAT, "num_frames": frames, "num_utts": utts, "num_classes": store.num_classes, "num_arcs": arcs, **facts,
+        if frames != store.num_frames:
+            raise RecipeError("lattices do not cover the frame store", file=path, expected=f"{store.num_frames} frames", found=frames, next=NEXT)
+        write_meta(folder, {"format": FORMAT, "num_frames": frames, "num_utts": store.num_utts, "num_classes": store.num_classes, "num_arcs": arcs, **facts,
                             "failed": failed, "frame_store": store.identity, "label_map": store.label_map,
                             "arrays": {name: array.close() for name, array in arrays.items()}})
     return LatticeStore.open(path, check_hashes=False)
@@ -193,10 +214,10 @@ class LatticeStore:
         self.silence_pdfs: list[int] = meta["silence_pdfs"]
         self.failed: dict[str, str] = meta["failed"]
         self.identity = identity(meta)
-        self.arcs, *self.columns, self.found, self.reference = (map_array(path, meta, name, NEXT) for name, _ in ARRAYS)
-        sizes = (len(self.arcs), *map(len, self.columns), len(self.found), len(self.reference))
-        if sizes != (self.num_frames + 1, *4 * [int(self.arcs[-1])], self.num_frames, self.num_utts):
-            raise RecipeError("lattice store disagrees with its own meta.json", file=path, expected=f"{self.num_frames} frames, {self.num_utts} utterances",
+        self.arcs, *self.columns, self.found = (map_array(path, meta, name, NEXT) for name, _ in ARRAYS)
+        sizes = (len(self.arcs), *map(len, self.columns), len(self.found))
+        if sizes != (self.num_frames + 1, *5 * [int(self.arcs[-1])], self.num_frames):
+            raise RecipeError("lattice store disagrees with its own meta.json", file=path, expected=f"{self.num_frames} frames",
                               found=f"arrays of {sizes}", next=NEXT)
 
     @classmethod
@@ -219,18 +240,18 @@ class LatticeStore:
                               found=f"{self.num_frames} frames, identity {self.meta['frame_store'][:12]}",
                               next="make lattices of this store (steps/make_denlats)")
 
-    def lattice(self, frames: slice, utterance: int) -> FrameLattice | None:
-        """The lattice of an utterance, whose frames these are; None where it has none.
+    def lattice(self, frames: slice) -> FrameLattice | None:
+        """The lattice of the utterance that has these frames; None where it has none.
 
         Raises RecipeError for one that contradicts itself.
         """
         first = np.asarray(self.arcs[frames.start:frames.stop + 1])
         if first[0] == first[-1]:
             return None
-        kinds = (np.int64, np.int64, np.int64, np.float64)
-        src, dst, pdf, graph = (column[first[0]:first[-1]].astype(kind) for column, kind in zip(self.columns, kinds))
-        lattice = FrameLattice(first - first[0], src, dst, pdf, graph, np.asarray(self.found[frames], bool), float(self.reference[utterance]))
-        with reading(self.path, "a lattice that contradicts itself", id=f"utterance {utterance}", next=NEXT):
+        kinds = (np.int64, np.int64, np.int64, np.float64, np.bool_)
+        src, dst, pdf, graph, reference = (column[first[0]:first[-1]].astype(kind) for column, kind in zip(self.columns, kinds))
+        lattice = FrameLattice(first - first[0], src, dst, pdf, graph, reference, self.found[frames].astype(bool))
+        with reading(self.path, "a lattice that contradicts itself", id=f"frame {frames.start}", next=NEXT):
             lattice.check(self.num_classes)
         return lattice
 

@@ -1,14 +1,17 @@
 """Sums over the paths of a frame lattice, and the two criteria that are made of them, with their derivatives.
 
 A path's weight is exp(kappa sum_t a(t, s_t) + its graph weights), a(t, s) the acoustic log-likelihood of class s, kappa the acoustic scale.
-gamma(t, s) is the share of the paths' weight that takes frame t for class s.
+gamma(t, s) is the share of the paths' weight that takes frame t for class s, gamma_ref the same of the reference's paths alone.
 
 MMI (Vesely et al. 2013)
     F = log [weight of the reference's paths / weight of all paths]
-    dF/da = kappa ([s = label] - gamma(t, s))
+    dF/da = kappa (gamma_ref(t, s) - gamma(t, s))
 sMBR (Kingsbury 2009; MPE with states for phones)
     F = sum over the paths of their share times their number of right frames
     dF/da = kappa gamma(t, s) (mean accuracy of the paths through (t, s) - F)
+
+The reference is given as arcs: those of the alignment alone, or all on which the same states come in the same order at other times. A lattice of
+single frames holds hundreds of these. Where they count as wrong, most of what there is to gain is to place every boundary as the alignment does.
 
 Both functions leave kappa out of the derivative, as Kaldi does, that is they give F / kappa: a frame's gradient is then of
 the size of cross-entropy's, and a weighted sum of both means something. Weights are sums of exponentials, divided by their sum after every
@@ -90,35 +93,38 @@ def path_weights(lattice: FrameLattice, loglikes: np.ndarray, scale: float) -> n
     return scale * loglikes[lattice.frame, lattice.pdf] + lattice.graph
 
 
-def mmi(lattice: FrameLattice, loglikes: np.ndarray, labels: np.ndarray, scale: float, drop: bool = False) -> tuple[float, np.ndarray]:
+def mmi(lattice: FrameLattice, loglikes: np.ndarray, reference: np.ndarray, scale: float, drop: bool = False) -> tuple[float, np.ndarray]:
     """log P(reference | utterance) / scale, at most 0, and its derivative (T, K) by the loglikes.
 
     Args:
-      loglikes: (T, K) float64. labels: (T,) classes of the reference. scale: acoustic scale.
+      loglikes: (T, K) float64. reference: (A,) bool, the arcs of its paths. scale: acoustic scale.
       drop: no gradient from frames whose label the search did not have among its arcs (Vesely et al. 2013): mostly errors of the
         transcript, which would else have the largest gradients of all.
     """
-    occupancy = forward_backward(lattice, path_weights(lattice, loglikes, scale))
-    frames = np.arange(len(labels))
-    gradient = -by_class(lattice, occupancy.arcs, loglikes.shape)
-    gradient[frames, labels] += 1
+    weight = path_weights(lattice, loglikes, scale)
+    everything, own = forward_backward(lattice, weight), forward_backward(lattice.only(reference), weight[reference])
+    share = -everything.arcs
+    share[reference] += own.arcs
+    gradient = by_class(lattice, share, loglikes.shape)
     if drop:
         gradient[~lattice.found] = 0
-    return loglikes[frames, labels].sum() + (lattice.reference - occupancy.total) / scale, gradient
+    return (own.total - everything.total) / scale, gradient
 
 
-def smbr(lattice: FrameLattice, loglikes: np.ndarray, labels: np.ndarray, scale: float, silence: np.ndarray,
-         one_silence: bool = False) -> tuple[float, np.ndarray]:
+def smbr(lattice: FrameLattice, loglikes: np.ndarray, reference: np.ndarray, scale: float, silence: np.ndarray,
+         one_silence: bool = True) -> tuple[float, np.ndarray]:
     """(expected number of right frames - number of frames) / scale, at most 0, and its derivative (T, K) by the loglikes.
 
+    A frame of a path is right if some path of the reference has its class there.
+
     Args:
-      loglikes, labels, scale: as of `mmi`. silence: (K,) bool, the classes of silence and noises.
-      one_silence: a path's frame of silence is right where the reference has any class of silence; else it is never right (Kaldi's
-        --one-silence-class; the latter keeps insertions from being paid for with long silences).
+      loglikes, reference, scale: as of `mmi`. silence: (K,) bool, the classes of silence and noises.
+      one_silence: a path's frame of silence is right where the reference has any class of silence; else it is never right, and words in its
+        place cost nothing (Kaldi's --one-silence-class).
     """
-    label = labels[lattice.frame]
-    right = lattice.pdf == label
-    quiet = silence[lattice.pdf]
-    right = right | (quiet & silence[label]) if one_silence else right & ~quiet
-    occupancy = forward_backward(lattice, path_weights(lattice, loglikes, scale), right.astype(np.float64))
-    return (occupancy.accuracy - len(labels)) / scale, by_class(lattice, occupancy.arcs * occupancy.deviation, loglikes.shape)
+    there = np.zeros(loglikes.shape, bool)
+    there[lattice.frame[reference], lattice.pdf[reference]] = True
+    there[:, silence] = there[:, silence].any(1, keepdims=True) & one_silence
+    right = there[lattice.frame, lattice.pdf].astype(np.float64)
+    occupancy = forward_backward(lattice, path_weights(lattice, loglikes, scale), right)
+    return (occupancy.accuracy - len(loglikes)) / scale, by_class(lattice, occupancy.arcs * occupancy.deviation, loglikes.shape)

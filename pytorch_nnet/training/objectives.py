@@ -120,7 +120,7 @@ class PathObjective:
                 index = int(np.searchsorted(store.offsets, frames_[begin], "right")) - 1
                 whole = store.utt_slice(index)
                 part = slice(begin, begin + whole.stop - whole.start)
-                lattice = lattices.lattice(whole, index)
+                lattice = lattices.lattice(whole)
                 if lattice is not None:
                     value, gradient[part] = self.criterion(lattice, logits[part] - self.offset, labels_[part])
                     total += value
@@ -130,9 +130,10 @@ class PathObjective:
         return PathLoss.apply(logits, measure)
 
     def criterion(self, lattice: FrameLattice, loglikes: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+        reference = lattice.pdf == labels[lattice.frame] if self.options.exact_times else lattice.reference
         if self.options.objective == "mmi":
-            return mmi(lattice, loglikes, labels, self.scale, self.options.drop_frames)
-        return smbr(lattice, loglikes, labels, self.scale, self.silence, self.options.one_silence_class)
+            return mmi(lattice, loglikes, reference, self.scale, self.options.drop_frames)
+        return smbr(lattice, loglikes, reference, self.scale, self.silence, self.options.one_silence_class)
 
 
 def open_objective(options: TrainOptions, train: FrameStore, dev: FrameStore) -> Objective:

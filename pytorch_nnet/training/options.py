@@ -49,8 +49,9 @@ class TrainOptions(Architecture):
     denlats: str = option("", "mmi, smbr: lattices of the training store")
     dev_denlats: str = option("", "mmi, smbr: lattices of the dev store, to validate on")
     frame_smoothing: float = option(0.1, "mmi, smbr: weight of the frames' cross-entropy, the rest is the lattices'")
+    exact_times: bool = option(False, "mmi, smbr: right is the alignment alone, not also the same states at other times")
     drop_frames: bool = option(True, "mmi: nothing is learned from frames whose label the search had not among its arcs")
-    one_silence_class: bool = option(False, "smbr: silence is right where the reference has any silence; else it is never right")
+    one_silence_class: bool = option(True, "smbr: silence is right where the reference has any silence; else it is never right")
 
     init: str = option("", "start from the weights in this directory; they are published if no epoch is better")
     threads: int = option(1, "threads of this process; several one-thread trainings side by side use cores better")
