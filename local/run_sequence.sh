@@ -62,7 +62,7 @@ for name in $systems; do
 done
 . "$conf/sizes.sh"
 . steps/systems.sh
-denlat_opts=${denlat_opts:-}  # beams of the lattices to learn from; sizes.sh of a preset may say
+denlat_opts=${denlat_opts:---beam 11 --lattice-beam 5 --max-active 3000}  # beams of the lattices to learn from; sizes.sh of a preset may say
 
 # The weaker the grammar, the more the acoustics have to tell words apart, on utterances that the network knows by heart.
 if begin 1 "unigram of the training transcripts, its graph"; then

@@ -126,20 +126,24 @@ def same_but_for_times(first: np.ndarray, src: np.ndarray, dst: np.ndarray, pdf:
     reached = [np.zeros((1, len(runs) + 1), bool)]
     reached[0][0, -1] = True
     for part, fit, size in zip(parts, fits, sizes[1:]):
-        before = reached[-1][src[part]]
-        after = np.zeros((size, len(runs) + 1), bool)
-        np.logical_or.at(after[:, :-1], dst[part], fit & (before[:, :-1] | np.roll(before, 1, 1)[:, :-1]))
-        reached.append(after)
+        arcs, places = np.nonzero(fit & entered(reached[-1][src[part]]))
+        reached.append(np.zeros((size, len(runs) + 1), bool))
+        reached[-1][dst[part][arcs], places] = True
     result = np.zeros(len(pdf), bool)
     leads = np.zeros((1, len(runs)), bool)  # from which states, in which run, some way leads to the end
     leads[0, -1] = True
     for part, fit, before, size in zip(parts[::-1], fits[::-1], reached[-2::-1], sizes[-2::-1]):
-        onward = fit & leads[dst[part]]  # the arc in this run, and on
-        result[part] = (onward & (before[src[part], :-1] | np.roll(before[src[part]], 1, 1)[:, :-1])).any(1)
-        leads = np.zeros((size, len(runs)), bool)
-        np.logical_or.at(leads, src[part], onward)
-        np.logical_or.at(leads[:, :-1], src[part], onward[:, 1:])
+        arcs, places = np.nonzero(fit & leads[dst[part]] & entered(before[src[part]]))  # the arc in this run, on the way from start to end
+        result[part][arcs] = True
+        leads = np.zeros((size, len(runs) + 1), bool)
+        leads[src[part][arcs], places] = leads[src[part][arcs], places - 1] = True
+        leads = leads[:, :-1]
     return result
+
+
+def entered(reached: np.ndarray) -> np.ndarray:
+    """(A, runs + 1) -> (A, runs): in which runs an arc may be by where its way was before: that run, or the one before it."""
+    return reached[:, :-1] | np.roll(reached, 1, 1)[:, :-1]
 
 
 class ShardWriter:
@@ -248,9 +252,9 @@ class LatticeStore:
         first = np.asarray(self.arcs[frames.start:frames.stop + 1])
         if first[0] == first[-1]:
             return None
-        kinds = (np.int64, np.int64, np.int64, np.float64, np.bool_)
-        src, dst, pdf, graph, reference = (column[first[0]:first[-1]].astype(kind) for column, kind in zip(self.columns, kinds))
-        lattice = FrameLattice(first - first[0], src, dst, pdf, graph, reference, self.found[frames].astype(bool))
+        src, dst, pdf, graph, reference = (column[first[0]:first[-1]] for column in self.columns)
+        lattice = FrameLattice(first - first[0], src.astype(np.int64), dst.astype(np.int64), pdf.astype(np.int64), graph.astype(np.float64),
+                               reference.astype(bool), self.found[frames].astype(bool))
         with reading(self.path, "a lattice that contradicts itself", id=f"frame {frames.start}", next=NEXT):
             lattice.check(self.num_classes)
         return lattice
