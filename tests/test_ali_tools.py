@@ -321,6 +321,8 @@ def experiment(place, tmp_path_factory):
                                             "num_classes": 22, "max_classes": 90, "classes_kept": 12.34,
                                             "mass_kept": 0.9912,
                                             "teachers": [{"name": "lstm1"}, {"name": "lstm2"}]})
+    write_json(exp / "lattices" / "meta.json", {"format": "pytorch_nnet lattice store 1", "num_frames": 157, "num_utts": 4, "num_classes": 22, "num_arcs": 1600,
+                                                "failed": {"a": "no path"}, "networks": [{"name": "dnn"}]})
     (exp / "graph").mkdir()
     (exp / "graph" / "HCLG.fst").write_bytes(b"x")
     (exp / "graph" / "num_pdfs").write_text("22\n")
@@ -343,6 +345,7 @@ def experiment(place, tmp_path_factory):
     ("young", "network, training not finished: 1 epochs so far, FER 50.00 %"),
     ("frames", "frame store: 4 utterances, 157 frames, 22 classes, 31 dimensions"),
     ("soft", "soft labels: 157 frames, 22 classes, at most 90 a frame, 12.3 on average, mass 99.12 %, by lstm1 + lstm2"),
+    ("lattices", "lattices: 4 utterances, 157 frames, 22 classes, 10.2 arcs a frame, 1 failed, by dnn"),
     ("graph", "graph: 70 states, 80 arcs, 22 pdfs"),
     ("decode", "decoding: WER 10.00 %, 1 ins, 1 del, 2 sub, 40 words, LMWT 9, WIP 0.5, 1 failed")])
 def test_each_kind_of_directory_has_its_line(experiment, name, expected):

@@ -217,6 +217,12 @@ def test_lm_steps(run, lang, tmp_path):
     assert "1 OOV (5.00 %), perplexity" in report and "1 OOV (5.00 %), vocabulary of" in report
     done = run("steps/format_lm", "lm/3gram.arpa.gz", "lang")
     assert done.returncode == 0 and (tmp_path / "lang/G.fst").exists(), done.stderr
+    before = (tmp_path / "lang/G.fst").read_bytes()
+    run("steps/train_lm", "--order", 1, "text", "lang", "lm/1gram.arpa.gz")
+    done = run("steps/format_lm", "lm/1gram.arpa.gz", "lang", "lang_ug")
+    assert done.returncode == 0 and "1 states" in done.stderr, done.stderr
+    assert (tmp_path / "lang/G.fst").read_bytes() == before != (tmp_path / "lang_ug/G.fst").read_bytes()
+    assert (tmp_path / "lang_ug/phones/silence.int").read_bytes() == (tmp_path / "lang/phones/silence.int").read_bytes()
     again = (tmp_path / "lm/3gram.arpa.gz").read_bytes()
     run("steps/train_lm", "text", "lang", "lm/3gram.arpa.gz")
     assert (tmp_path / "lm/3gram.arpa.gz").read_bytes() == again

@@ -56,7 +56,12 @@ class K2Decoder:
     def __call__(self, matrix: np.ndarray, factor: int) -> Lattice | None:
         """matrix (T, num_pdfs) of finite log-likelihoods, checked by the caller: k2 does not look. None: no path
         survived."""
-        torch, options = self.torch, self.options
+        found = self.search(matrix, self.options.wider(factor))
+        return lattice_of_frames(self.graph, matrix, *found) if found else None
+
+    def search(self, matrix: np.ndarray, options: SearchOptions) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+        """What `lattice_of_frames` makes a lattice of: src and dst, number of the arc in the graph and frame, of each arc."""
+        torch = self.torch
         # Column 0 belongs to label 0, which the graph does not have.
         scores = torch.full((1, len(matrix), matrix.shape[1] + 1), -1e30)
         scores[0, :, 1:] = torch.tensor(matrix) * options.acwt
@@ -64,10 +69,10 @@ class K2Decoder:
         lattice = self.k2.intersect_dense_pruned(
             self.fsas,
             dense,
-            search_beam=options.beam * factor,
+            search_beam=options.beam,
             output_beam=options.lattice_beam,
             min_active_states=options.min_active,
-            max_active_states=options.max_active * factor,
+            max_active_states=options.max_active,
             frame_idx_name="frame",
             **self.extra,
         )
@@ -75,9 +80,7 @@ class K2Decoder:
         if not (label == -1).any():  # no arc into the final state
             return None
         src, dst, kept = trimmed(src, dst)
-        if not len(kept):
-            return None
-        return lattice_of_frames(self.graph, matrix, src, dst, lattice.arc.numpy()[kept], lattice.frame.numpy()[kept])
+        return (src, dst, lattice.arc.numpy()[kept], lattice.frame.numpy()[kept]) if len(kept) else None
 
 
 def trimmed(src: np.ndarray, dst: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

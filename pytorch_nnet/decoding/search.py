@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
 from typing import IO, Callable, Sequence
@@ -43,6 +43,10 @@ class SearchOptions:
             raise RecipeError(
                 "bad value for an option", id="min_active", expected="0 to max_active", found=self.min_active
             )
+
+    def wider(self, factor: int) -> "SearchOptions":
+        """The same with wider beams; lattices keep what they kept."""
+        return replace(self, beam=self.beam * factor, max_active=self.max_active * factor)
 
 
 def check_loglikes(utt: str, matrix: np.ndarray, num_pdfs: int) -> np.ndarray:

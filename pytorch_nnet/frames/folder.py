@@ -1,4 +1,4 @@
-"""What the two stores share: a folder of raw little-endian arrays described by meta.json."""
+"""What the stores share: a folder of raw little-endian arrays described by meta.json."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..io.errors import RecipeError, reading, require_file
 from ..io.publish import publish
 
 # An array's name says its type; no file can have another read (an object's would be taken for addresses).
-DTYPES = {".u8": "|u1", ".u16": "<u2", ".f16": "<f2", ".f64": "<f8", ".i64": "<i8", ".txt": "|u1"}
+DTYPES = {".u8": "|u1", ".u16": "<u2", ".f16": "<f2", ".f32": "<f4", ".f64": "<f8", ".i64": "<i8", ".txt": "|u1"}
 
 
 class ArrayFile:

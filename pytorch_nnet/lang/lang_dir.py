@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
@@ -102,6 +103,12 @@ class LangDir:
         table, oov = self.words, self.oov
         found = [table.get(word) for word in words]
         return [oov if number is None else number for number in found], found.count(None)
+
+    def copy(self, path) -> "LangDir":
+        """Publishes the directory under another name, for another grammar: without G.fst and what was made of it."""
+        with publish_folder(path) as folder:
+            shutil.copytree(self.folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("G.fst", "tmp", ".*"))
+        return LangDir(path)
 
     def transcripts(self, text: Mapping[str, Sequence[str]], *, file=None,
                     max_oov: float = 0.1) -> tuple[dict[str, list[int]], Counter]:

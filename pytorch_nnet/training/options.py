@@ -10,6 +10,8 @@ from ..io.errors import RecipeError
 from ..io.options import option, record
 from ..models.architecture import Architecture
 
+SEQUENCE = ("mmi", "smbr")  # the objectives that are sums over the paths of a lattice
+
 
 @dataclass
 class TrainOptions(Architecture):
@@ -43,7 +45,15 @@ class TrainOptions(Architecture):
     top_c: int = option(90, "soft labels used of each frame, at most")
     renormalize: bool = option(False, "divide the kept soft labels by their sum (the paper does not)")
 
-    init: str = option("", "start from the weights in this directory")
+    objective: str = option("frames", "what is learned: frames (their labels), or the right path through lattices (steps/make_denlats): mmi or smbr")
+    denlats: str = option("", "mmi, smbr: lattices of the training store")
+    dev_denlats: str = option("", "mmi, smbr: lattices of the dev store, to validate on")
+    frame_smoothing: float = option(0.1, "mmi, smbr: weight of the frames' cross-entropy, the rest is the lattices'")
+    exact_times: bool = option(False, "mmi, smbr: right is the alignment alone, not also the same states at other times")
+    drop_frames: bool = option(True, "mmi: nothing is learned from frames whose label the search had not among its arcs")
+    one_silence_class: bool = option(True, "smbr: silence is right where the reference has any silence; else it is never right")
+
+    init: str = option("", "start from the weights in this directory; they are published if no epoch is better")
     threads: int = option(1, "threads of this process; several one-thread trainings side by side use cores better")
     device: str = option("cpu", "cpu or cuda")
     precision: str = option("float32", "of products and convolutions: float32, or bfloat16 (autocast; weights stay float32)")
@@ -53,13 +63,13 @@ class TrainOptions(Architecture):
     def check(self) -> None:
         """Raises RecipeError for values that make no training, or no network."""
         self.resolved()
-        for name, allowed in (("criterion", ("loss", "fer")), ("precision", ("float32", "bfloat16")),
+        for name, allowed in (("criterion", ("loss", "fer")), ("objective", ("frames", *SEQUENCE)), ("precision", ("float32", "bfloat16")),
                               ("matmul_precision", ("highest", "high", "medium"))):
             if getattr(self, name) not in allowed:
                 raise RecipeError("bad value for an option", id=name, expected=" or ".join(allowed),
                                   found=getattr(self, name))
         for name, least, most in (("batch", 1, 1 << 20), ("chunk", 0, 1 << 20), ("epoch_batches", 1, 1 << 30), ("patience", 1, 1 << 20),
-                                  ("soft_weight", 0, 1), ("rate", 1e-12, 1e3), ("decay", 1e-6, 1),
+                                  ("soft_weight", 0, 1), ("frame_smoothing", 0, 1), ("rate", 1e-12, 1e3), ("decay", 1e-6, 1),
                                   ("momentum", 0, 0.9999), ("mask_channels", 0, DIM - 1), ("mask_frames", 0, WINDOW - 1),
                                   ("top_c", 1, 255), ("threads", 1, 1024)):
             if not least <= getattr(self, name) <= most:
@@ -68,13 +78,18 @@ class TrainOptions(Architecture):
         if (self.soft_weight > 0) != bool(self.soft_labels):
             raise RecipeError("--soft-labels and --soft-weight go together", expected="both, or neither",
                               found=f"soft_labels '{self.soft_labels}', soft_weight {self.soft_weight}")
+        for name, needed in (("denlats", True), ("dev_denlats", True), ("init", True), ("chunk", False)) if self.objective in SEQUENCE else ():
+            if bool(getattr(self, name)) != needed:
+                raise RecipeError(f"--objective {self.objective} goes through lattices of whole utterances, from a network trained on frames", id=name,
+                                  expected="--denlats, --dev-denlats, --init and no --chunk", found=f"{name} '{getattr(self, name)}'",
+                                  next="make the lattices (steps/make_denlats)")
         if self.anneal_epochs > self.max_epochs:
             raise RecipeError("more epochs to anneal than epochs", id="anneal_epochs",
                               expected=f"at most max_epochs, {self.max_epochs}", found=self.anneal_epochs)
 
 
 # How and where a training runs, not what it is: not part of its identity. (Of the paths in it, the contents are.)
-HOW_NOT_WHAT = ("threads", "device", "deterministic", "soft_labels", "init")
+HOW_NOT_WHAT = ("threads", "device", "deterministic", "soft_labels", "denlats", "dev_denlats", "init")
 
 
 def recorded(options: TrainOptions) -> dict[str, Any]:

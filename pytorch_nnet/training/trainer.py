@@ -12,10 +12,8 @@ from typing import Any, Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from ..frames.sampler import Windows
-from ..frames.softlabels import SoftLabelStore
 from ..frames.store import FrameStore
 from ..io.errors import RecipeError
 from ..io.progress import Progress
@@ -26,7 +24,7 @@ from ..models.sequence import SequenceNetwork
 from .checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from .evaluate import evaluate, write_evaluation
 from .feeds import Piece, open_feed
-from .losses import blended_loss
+from .objectives import open_objective
 from .options import HOW_NOT_WHAT, TrainOptions, recorded
 from .processes import ALONE, Processes
 from .schedules import Schedule
@@ -58,12 +56,7 @@ class Trainer:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for equal sums; read when it starts
         torch.use_deterministic_algorithms(options.deterministic)
         self.device = usable_device(processes.device(options.device))
-        self.soft = SoftLabelStore.open(options.soft_labels) if options.soft_labels else None
-        if self.soft:
-            self.soft.check_matches(train)
-            if options.top_c > self.soft.max_classes:
-                raise RecipeError("more soft labels wanted than were kept", file=self.soft.path, id="top_c",
-                                  expected=f"at most {self.soft.max_classes}", found=options.top_c)
+        self.objective = open_objective(options, train, dev)
         self.identity = self.identify()
         torch.manual_seed(options.seed)
         self.module = build_network(self.shape, train.num_classes, train.dim)
@@ -72,7 +65,7 @@ class Trainer:
         self.module.to(self.device)
         self.network = processes.parallel(self.module)
         self.momentum = Momentum(self.module, options.momentum, options.nesterov)
-        self.feed = open_feed(train, options, processes, self.device, self.module)
+        self.feed = open_feed(train, options, processes, self.device, self.module, self.objective.whole)
         self.dev_windows = Windows(dev, self.device)
         self.schedule = Schedule(options)
         self.records: list[dict[str, Any]] = []
@@ -84,7 +77,7 @@ class Trainer:
         options = {key: value for key, value in recorded(self.shape).items() if key not in HOW_NOT_WHAT}
         init = load_network(self.options.init).sha256 if self.options.init else ""
         return {**options, "train": self.train.identity, "dev": self.dev.identity, "init": init,
-                "soft_labels": self.soft.identity if self.soft else ""}
+                **self.objective.identity}
 
     def run(self) -> dict[str, float]:
         """Trains to the schedule's end, publishes the best weights and returns their evaluation on the dev store.
@@ -92,6 +85,8 @@ class Trainer:
         Processes but the first return nothing, as they need not wait for the evaluation.
         """
         self.resume()
+        if self.options.init and not self.records:
+            self.judge_first_weights()
         published = self.finished and (self.folder / "eval.json").exists()
         if not published:
             total = self.options.max_epochs * self.options.epoch_batches or None
@@ -104,6 +99,13 @@ class Trainer:
         if not published:
             self.publish()
         return json.loads((self.folder / "eval.json").read_text())
+
+    def judge_first_weights(self) -> None:
+        """Takes those of --init for the best so far: a training that makes them no better publishes them."""
+        loss, fer = self.validate()
+        self.schedule.state.best = loss if self.options.criterion == "loss" else fer
+        if self.processes.first:
+            print(f"epoch 0: valid loss {loss:.4f}, valid FER {100 * fer:.2f} %", flush=True)
 
     def epoch(self, progress: Progress) -> None:
         """Trains for one epoch, validates, follows the schedule's decision, writes log and checkpoint."""
@@ -138,11 +140,9 @@ class Trainer:
 
     def learn(self, batch: Piece, rate: float, number: int) -> float:
         """One step of gradient descent; returns the batch's loss."""
-        options = self.options
-        soft = self.soft.gather(batch.frames.cpu().numpy(), options.top_c) if self.soft else None
-        loss = blended_loss(self.logits(batch), batch.labels.to(self.device), soft, options.soft_weight, options.renormalize)
+        loss = self.objective.loss(self.logits(batch), batch.labels.to(self.device), batch.frames)
         loss.backward()
-        norm = self.momentum.clip(options.max_norm)
+        norm = self.momentum.clip(self.options.max_norm)
         value = self.processes.totals(float(loss.detach()), device=self.device)[0] / self.processes.count
         # Written so that NaN fails too.
         if not (value < EXPLODED * max(1.0, math.log(self.train.num_classes)) and math.isfinite(norm)):
@@ -161,25 +161,25 @@ class Trainer:
 
     @torch.inference_mode()
     def validate(self) -> tuple[float, float]:
-        """Mean cross-entropy (nats) against the hard labels, and FER, on the dev store or its stated part."""
+        """The objective a frame (of frames: cross-entropy against the hard labels, nats), and FER, on the dev store or its stated part."""
         self.module.eval()
         loss, errors, frames = 0.0, 0, 0
-        windows = self.options.valid_frames and not isinstance(self.module, SequenceNetwork)
-        for logits, labels in self.dev_frames() if windows else self.dev_utterances():
-            loss += float(cross_entropy(logits, labels, reduction="sum"))
+        windows = self.options.valid_frames and not self.objective.whole and not isinstance(self.module, SequenceNetwork)
+        for logits, labels, places in self.dev_frames() if windows else self.dev_utterances():
+            loss += self.objective.dev_loss(logits, labels, places)
             errors += int((logits.argmax(1) != labels).sum())
             frames += len(labels)
         total_loss, total_errors, total_frames = self.processes.totals(loss, errors, frames, device=self.device)
         return total_loss / total_frames, total_errors / total_frames
 
-    def dev_frames(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Logits (B, K) and labels (B,) of this process's batches of the dev store's frames at equal distances."""
+    def dev_frames(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Logits (B, K), labels (B,) and positions (B,) of this process's batches of the dev store's frames at equal distances."""
         for batch in self.dev_windows.sweep(VALID_BATCH, self.options.valid_frames, self.processes.turns):
             with self.autocast():
                 logits = self.module(batch.windows.to(self.device))
-            yield logits.float(), batch.labels.to(self.device)
+            yield logits.float(), batch.labels.to(self.device), batch.frames
 
-    def dev_utterances(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def dev_utterances(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The same of this process's whole utterances, whose windows share what they can: all frames in less time.
 
         A network over utterances takes of --valid-frames as many utterances, at equal distances, as have them about.
@@ -187,10 +187,11 @@ class Trainer:
         apart = max(1, self.dev.num_frames // self.options.valid_frames) if self.options.valid_frames else 1
         for index in range(0, self.dev.num_utts, apart)[self.processes.turns]:
             padded = torch.from_numpy(self.dev.padded(index)).to(self.device).float()
-            labels = torch.from_numpy(self.dev.labels[self.dev.utt_slice(index)].astype(np.int64))
+            whole = self.dev.utt_slice(index)
+            labels = torch.from_numpy(self.dev.labels[whole].astype(np.int64))
             with self.autocast():
                 logits = window_logits(self.module, padded)
-            yield logits.float(), labels.to(self.device)
+            yield logits.float(), labels.to(self.device), torch.arange(whole.start, whole.stop)
 
     def keep_best(self) -> None:
         self.best = {"best_weights": clone(self.module.state_dict()), "best_velocity": clone(self.momentum.velocity)}

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Sequence training, MMI and sMBR, of networks that a recipe's run.sh has trained on frames and decoded: called in the recipe's folder.
+# Lists of systems are meant to split into words.
+# shellcheck disable=SC2086
+set -euo pipefail
+
+stage=1                # first stage to run
+stop_stage=5           # last stage to run
+seed=1                 # of the order of utterances
+systems="dnn_mmi dnn_smbr cnn_mmi cnn_smbr"  # network and objective; the network is exp/NETWORK, its config conf/PRESET/NETWORK.yaml
+preset=                # sizes; empty: those of run.sh
+test_set=              # the test set's name: eval2000, test
+lm=                    # the language model's that is decoded with: tg, ug, lm
+nj=$(env -u OMP_NUM_THREADS nproc)  # jobs side by side; results do not depend on it (nproc itself obeys OMP_NUM_THREADS)
+decoder=k2             # k2, or kaldi; the lattices to learn from are k2's
+force=false            # redo what is up to date
+status=false           # list the commands as done, stale, begun or missing, and run nothing
+dry_run=false makes=   # of utils/stages.sh: no estimates here
+help_message="Usage: local/run_sequence.sh --test-set NAME --lm NAME [options]
+ e.g.: cd egs/switchboard && ./run.sh && local/run_sequence.sh --test-set eval2000 --lm tg
+       local/run_sequence.sh --test-set test --lm ug --systems 'cnn_smbr lstm1_smbr'
+
+Stages: 1 unigram graph, 2 lattices of the training and dev utterances, 3 training, 4 decoding,
+        5 tables: exp/sequence/results/RESULTS.md
+
+Options:
+  --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
+  --systems '.. ..'          NETWORK_mmi or NETWORK_smbr, of any network of run.sh [$systems]
+  --test-set --lm            names of what run.sh decodes
+  --preset NAME              empty: what run.sh used
+  --seed N                   [$seed]
+  --nj N                     jobs side by side [$nj]
+  --decoder NAME             k2 or kaldi [$decoder]
+  --force                    redo what is up to date
+  --status                   list the commands as done, stale, begun or missing, and run nothing
+  --config FILE              lines of name=value"
+
+fail() { printf 'run_sequence.sh: ERROR: %s\n' "$@" >&2; exit 1; }
+
+if [ ! -f path.sh ] || [ ! -f steps/systems.sh ]; then
+  fail "call it in a recipe's folder: cd egs/switchboard && local/run_sequence.sh" "  found:    $PWD"
+fi
+. ./path.sh
+. ./cmd.sh
+. utils/parse_options.sh
+[ $# -eq 0 ] || fail "unexpected argument: $1 (see local/run_sequence.sh --help)"
+. utils/stages.sh
+hold_folder
+[ -n "$test_set" ] && [ -n "$lm" ] || fail "--test-set and --lm are needed" "  expected: such as eval2000 and tg"
+[ -n "$preset" ] || preset=$(sed -n 's|.*"conf/\([^/]*\)/dnn.yaml".*|\1|p;T;q' exp/dnn/.done)
+conf=conf/$preset
+[ -f "$conf/sequence.yaml" ] || fail "no $conf/sequence.yaml" "  expected: a preset with the options of sequence training" "  next:     copy conf/mini/sequence.yaml there"
+nets=
+for name in $systems; do
+  net=${name%_*}
+  case $name in ?*_mmi | ?*_smbr) ;; *) fail "no system '$name'" "  expected: a network's name, then _mmi or _smbr" ;; esac
+  for path in "exp/$net/.done" exp/frames_train/.done exp/frames_dev/.done "exp/$net/decode_dev_$lm/num_jobs" "exp/$net/decode_${test_set}_$lm/num_jobs"; do
+    [ -e "$path" ] || fail "$path is not there" "  next:     ./run.sh, then local/run_sequence.sh"
+  done
+  [ -f "$conf/$net.yaml" ] || fail "no $conf/$net.yaml" "  expected: the config that exp/$net was trained with"
+  [[ " $nets " = *" $net "* ]] || nets+=" $net"
+done
+. "$conf/sizes.sh"
+. steps/systems.sh
+denlat_opts=${denlat_opts:---beam 11 --lattice-beam 5 --max-active 3000}  # beams of the lattices to learn from; sizes.sh of a preset may say
+
+# The weaker the grammar, the more the acoustics have to tell words apart, on utterances that the network knows by heart.
+if begin 1 "unigram of the training transcripts, its graph"; then
+  once --out exp/sequence/lm -- steps/train_lm --order 1 data/train/text data/lang exp/sequence/lm/1gram.arpa.gz
+  once --out exp/sequence/lang -- steps/format_lm exp/sequence/lm/1gram.arpa.gz data/lang exp/sequence/lang
+  once --out exp/sequence/graph -- \
+    $train_cmd exp/sequence/graph/log/mkgraph.log steps/mkgraph exp/sequence/lang exp/tri3 exp/sequence/graph
+  end
+fi
+
+if begin 2 "lattices"; then
+  for net in $nets; do for set in dev train; do
+    once --out "exp/sequence/denlats_${net}_$set" -- \
+      steps/make_denlats --nj "$nj" --cmd "$decode_cmd" --device "$device" --acwt "$acwt" $denlat_opts data/lang exp/tri3 exp/sequence/graph \
+      "exp/frames_$set" "exp/$net" "exp/sequence/denlats_${net}_$set"
+  done; done
+  end
+fi
+
+if begin 3 "MMI and sMBR training"; then
+  for name in $systems; do
+    net=${name%_*}
+    spawn "exp/sequence/$name/log/train.log" train_net "sequence/$name" "$net" "$seed" --config "$conf/sequence.yaml" --objective "${name##*_}" \
+      --init "exp/$net" --denlats "exp/sequence/denlats_${net}_train" --dev-denlats "exp/sequence/denlats_${net}_dev"
+  done
+  join
+  end
+fi
+
+if begin 4 "decoding with $decoder"; then
+  for name in $systems; do for set in dev "$test_set"; do spawn "" decode_systems "$set" "sequence/$name"; done; done
+  join
+  end
+fi
+
+if begin 5 "tables, the networks that training began with beside"; then
+  made=() rows=() models=()
+  declare -A called=([mmi]=MMI [smbr]=sMBR)
+  for net in $nets; do
+    rows+=("$net") models+=("exp/$net")
+    for name in $systems; do
+      if [ "${name%_*}" = "$net" ]; then rows+=("sequence/$name=$net, ${called[${name##*_}]}") models+=("exp/sequence/$name"); fi
+    done
+  done
+  for row in "${rows[@]}"; do made+=(--in "exp/${row%%=*}/decode_dev_$lm" --in "exp/${row%%=*}/decode_${test_set}_$lm"); done
+  once --out exp/sequence/timing -- $train_cmd exp/sequence/timing/log/time_nnets.log steps/time_nnets exp/sequence/timing/timing.json exp/frames_dev "${models[@]}"
+  once "${made[@]}" --in exp/sequence/timing --out exp/sequence/results -- \
+    steps/make_tables --dev dev --test "$test_set" --lm "$lm" --timing exp/sequence/timing --baseline "${rows[0]}" exp exp/sequence/results "${rows[@]}"
+  end exp/sequence/results/RESULTS.md
+fi
+
+finish
