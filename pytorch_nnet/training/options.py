@@ -10,6 +10,8 @@ from ..io.errors import RecipeError
 from ..io.options import option, record
 from ..models.architecture import Architecture
 
+ERROR_RATES = {"frames": "fer", "ctc": "uer"}  # by objective: how the rate of errors on the dev store is called
+
 
 @dataclass
 class TrainOptions(Architecture):
@@ -22,6 +24,8 @@ class TrainOptions(Architecture):
     max_epochs: int = option(0, "stop after this many epochs; 0: only the schedule stops")
     valid_frames: int = option(0, "frames of the dev store to validate on, at equal distances; 0: all")
 
+    objective: str = option("frames", "what is learnt: frames, the labels of a frame store; or ctc, the units of a CTC store")
+
     mask_channels: int = option(0, "hide a random band of at most so many channels of each training window; the paper: 0")
     mask_frames: int = option(0, "the same for frames, the middle one excepted")
 
@@ -30,7 +34,7 @@ class TrainOptions(Architecture):
     nesterov: bool = option(True, "Nesterov momentum (the CNNs) or classical (the LSTMs)")
     max_norm: float = option(0.0, "scale gradients of a larger Euclidean norm down to this; 0: never")
 
-    criterion: str = option("loss", "what must improve on the dev store: loss or fer")
+    criterion: str = option("loss", "what must improve on the dev store: loss, or the error rate: fer of frames, uer of a CTC network's units")
     decay: float = option(0.7, "factor on the learning rate at each decay")
     patience: int = option(5, "epochs without improvement before a decay")
     restart_count: bool = option(True, "count those epochs anew after a decay")
@@ -53,7 +57,8 @@ class TrainOptions(Architecture):
     def check(self) -> None:
         """Raises RecipeError for values that make no training, or no network."""
         self.resolved()
-        for name, allowed in (("criterion", ("loss", "fer")), ("precision", ("float32", "bfloat16")),
+        for name, allowed in (("objective", tuple(ERROR_RATES)), ("criterion", ("loss", ERROR_RATES.get(self.objective, "fer"))),
+                              ("precision", ("float32", "bfloat16")),
                               ("matmul_precision", ("highest", "high", "medium"))):
             if getattr(self, name) not in allowed:
                 raise RecipeError("bad value for an option", id=name, expected=" or ".join(allowed),
