@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Sequence
 
@@ -16,23 +16,34 @@ from ..io.launcher import DEFAULT_CMD, ROOT, python_module, run_jobs
 from ..io.options import option
 from ..io.publish import publish
 from ..io.resume import note_work, same_work, work
+from ..lang.lang_dir import read_symbols
+from ..models.facts import subsampling_of, units_of
+from .forward import PRIOR_HELP
 from .lattice import LatticeReader
+from .prefix_decode import PrefixOptions
 from .search import SearchOptions
 
 MAX_FAILED = 0.05  # of the utterances: more means that something is broken, not that some utterances are hard
 
 
 @dataclass
-class PassOptions(SearchOptions):
+class CommonOptions:
     """What every way of decoding a data directory takes."""
 
     nj: int = option(4, "number of jobs; never inside a speaker")
     cmd: str = option(DEFAULT_CMD, "launcher of the jobs")
     model: str | None = option(None, "directory of the acoustic model; default: the parent of <decode-dir>")
-    prior_scale: float = option(1.0, "networks: exponent of the priors the posteriors are divided by")
+    prior_scale: float | None = option(None, PRIOR_HELP)
     device: str = option("cpu", "networks: cpu or cuda; the search is always on the CPU")
-    decoder: str = option("k2", "k2, or kaldi (LatticeFasterDecoder, best path only, needs no k2)")
     skip_scoring: bool = option(False, "do not call steps/score")
+
+
+@dataclass
+class PassOptions(CommonOptions, SearchOptions):
+    """What searching a graph for its best paths takes."""
+
+    SEARCH = SearchOptions  # what the decoder process takes of them
+    decoder: str = option("k2", "k2, or kaldi (LatticeFasterDecoder, best path only, needs no k2)")
 
     def check(self) -> None:
         super().check()
@@ -43,6 +54,18 @@ class PassOptions(SearchOptions):
 @dataclass
 class DecodeOptions(PassOptions):
     transform_dir: str = option("", "GMMs: directory of trans.JOB, to adapt the features to speakers")
+
+
+@dataclass
+class DecodePrefixOptions(CommonOptions, PrefixOptions):
+    """What summing over the paths of CTC takes."""
+
+    SEARCH = PrefixOptions
+    decoder = "prefix"
+    transform_dir = ""
+
+
+GRAPH_OF = {"k2": "graph.npz", "kaldi": "HCLG.fst", "prefix": "LG.fst"}  # by decoder
 
 
 def k2_python() -> str:
@@ -61,7 +84,7 @@ def k2_python() -> str:
     return python
 
 
-def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptions) -> None:
+def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptions | DecodePrefixOptions) -> None:
     """Fills each of `decode_dirs` with lat.JOB.npz, failed.txt, log/ and, last of all, num_jobs.
 
     Several directories are several systems, decoded by the same processes: the graph is loaded once, and networks that
@@ -77,10 +100,9 @@ def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptio
         raise RecipeError("--model names one system", expected="one <decode-dir>", found=len(outs),
                           next="leave --model out: the acoustic model is the directory above each <decode-dir>")
     models = [options.model or out.absolute().parent for out in outs]
-    require_file(
-        graph_dir / ("graph.npz" if options.decoder == "k2" else "HCLG.fst"),
-        next="make the graph first (steps/mkgraph)",
-    )
+    subsampling = one_subsampling(models)
+    require_file(graph_dir / GRAPH_OF[options.decoder], next="make the graph first (steps/mkgraph)")
+    check_units(graph_dir, models)
     data = DataDir.load(data_dir, need=("feats.scp",))
     options.nj = data.at_most(options.nj)
     parts = data.split(options.nj)
@@ -97,12 +119,13 @@ def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptio
             link_log(out / "log", log)
     log.mkdir(exist_ok=True)
 
-    forward = python_module("pytorch_nnet.decoding.forward", "--prior-scale", options.prior_scale, "--device", options.device,
+    prior_scale = [] if options.prior_scale is None else ["--prior-scale", options.prior_scale]
+    forward = python_module("pytorch_nnet.decoding.forward", *prior_scale, "--device", options.device,
                             f"--transform-dir={options.transform_dir}", "--job", "JOB", "--nj", options.nj,
                             *models, data_dir, "ark:-")
     python = k2_python() if options.decoder == "k2" else sys.executable
-    search = [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in SearchOptions.__dataclass_fields__]
-    decoder = [python, "-m", f"pytorch_nnet.decoding.{options.decoder}_decode", *search, str(graph_dir), "JOB",
+    search = [f"--{field.name.replace('_', '-')}={getattr(options, field.name)}" for field in fields(options.SEARCH)]
+    decoder = [python, "-m", f"pytorch_nnet.decoding.{options.decoder}_decode", *search, f"--subsampling={subsampling}", str(graph_dir), "JOB",
                *map(str, outs)]
     run_jobs(
         options.cmd,
@@ -115,6 +138,31 @@ def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptio
         with publish(out / "num_jobs") as file:
             file.write(f"{options.nj}\n")
         note_work(out, None)
+
+
+def one_subsampling(models: Sequence) -> int:
+    """Frames to a row of likelihoods, for all models that are decoded together. Raises RecipeError if they differ."""
+    found = {model: subsampling_of(model) for model in models}
+    for model, value in found.items():
+        if value != found[models[0]]:
+            raise RecipeError("networks with different numbers of outputs cannot be decoded together", id=model,
+                              expected=f"one for {found[models[0]]} frames, as {models[0]}", found=f"one for {value}",
+                              next="decode it in a call of its own")
+    return found[models[0]]
+
+
+def check_units(graph_dir: Path, models: Sequence) -> None:
+    """Raises RecipeError unless the graph is of the models' units, or of pdfs as they are."""
+    listed = graph_dir / "units.txt"
+    wanted = tuple(read_symbols(listed)) if listed.exists() else None
+    for model in models:
+        units = units_of(model)
+        found = units.symbols if units else None
+        if found != wanted:
+            raise RecipeError("graph and model have different classes", file=graph_dir, id=model,
+                              expected=f"{len(wanted)} units of CTC, as in units.txt" if wanted else "pdfs",
+                              found=f"{len(found)} {'other ' if wanted else ''}units of CTC" if found else "pdfs",
+                              next="steps/mkgraph <lang> <model-dir> <graph> makes the one that belongs to it")
 
 
 def unless_done(outs: Sequence[Path]) -> str:
