@@ -28,6 +28,9 @@ SECONDS=0
 (cd "$recipe" && local/run_cldnn.sh --test-set eval2000 --lm tg --systems "cldnn blstm")
 echo "networks over utterances: $SECONDS s"
 SECONDS=0
+(cd "$recipe" && local/run_ctc.sh --test-set eval2000 --lm tg --hybrids "dnn cnn")
+echo "CTC: $SECONDS s"
+SECONDS=0
 again=$("$recipe/run.sh" --mini-size smoke --stop-stage 9)
 echo "second run: $SECONDS s"
 [ "$(echo "$again" | grep -c "up to date, skipped$")" = 10 ] || { echo "smoke.sh: a finished stage was redone:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import toy_hmm
+from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.decoding.ctc_graph import with_blanks
 from pytorch_nnet.decoding.forward import CTC_PRIOR_SCALE, CTC_SCALE, loglikes_of
 from pytorch_nnet.decoding.graph import GraphOptions, make_graph
@@ -23,7 +24,6 @@ from pytorch_nnet.decoding.search import check_loglikes
 from pytorch_nnet.features.cmvn import compute_cmvn_stats
 from pytorch_nnet.features.reader import FeatureReader
 from pytorch_nnet.frames.store import DIM
-from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.io.archives import write_ark_scp
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.lang.lang_dir import LangDir

@@ -73,5 +73,5 @@ class ConvBigru(SequenceNetwork):
         return self.head(rows.flatten(0, 1)).unflatten(0, rows.shape[:2]), {}
 
 
-NETWORK = Kind("conv_bigru", "Conv-BiGRU", Options, check=Options.check, build=ConvBigru, mini=dict(channels=[8, 16], hidden=[96, 96]),
+NETWORK = Kind("conv_bigru", "Conv-BiGRU", Options, check=Options.check, build=ConvBigru, mini=dict(channels=[8, 16], subsampling=3, hidden=[96, 96]),
                title=lambda options: stacked("Conv-BiGRU" if options.cell == "gru" else "Conv-BLSTM", options.hidden))
