@@ -31,6 +31,9 @@ SECONDS=0
 (cd "$recipe" && local/run_sequence.sh --test-set eval2000 --lm tg --systems "dnn_mmi dnn_smbr cnn_smbr")
 echo "sequence training: $SECONDS s"
 SECONDS=0
+(cd "$recipe" && local/run_ctc.sh --test-set eval2000 --lm tg --hybrids "dnn cnn")
+echo "CTC: $SECONDS s"
+SECONDS=0
 again=$("$recipe/run.sh" --mini-size smoke --stop-stage 9)
 echo "second run: $SECONDS s"
 [ "$(echo "$again" | grep -c "up to date, skipped$")" = 10 ] || { echo "smoke.sh: a finished stage was redone:

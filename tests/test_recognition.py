@@ -161,9 +161,9 @@ def test_the_search_is_that_of_the_decoding_it_was_tuned_on(system):
         experiment(options)
     (tuned / "search.yaml").write_text("{acwt: 0.125, beam: 9.0, lattice_beam: 3.0, max_active: 1500, min_active: 200, prior_scale: 0.7}")
     found = experiment(options)
-    assert (found.lmwt, found.wip) == (9, 0.5) and found.search == ScaledSearchOptions(0.125, 9.0, 3.0, 1500, 200, 0.7)
+    assert (found.lmwt, found.wip) == (9, 0.5) and found.search == ScaledSearchOptions(0.125, 9.0, 3.0, 1500, 200, prior_scale=0.7)
     assert experiment(dataclasses.replace(options, beam=11.0)).search == dataclasses.replace(found.search, beam=11.0)
-    np.testing.assert_allclose(Recognizer(found).offset, 0.7 * np.log(found.model.priors), atol=1e-6)
+    np.testing.assert_allclose(Recognizer(found).loglikes(found.model.priors[None]), 0.3 * np.log(found.model.priors)[None], atol=1e-5)
 
 
 @pytest.mark.parametrize("arguments, sides", [

@@ -281,4 +281,4 @@ def test_every_kind_has_both_presets_and_a_name():
             with torch.device("meta"):
                 built = build_network(shape, 50)
             assert shape.display_name() and count_parameters(built) > 0
-            assert isinstance(built, SequenceNetwork) == (name in ("recurrent", "cldnn", "tdnn"))
+            assert isinstance(built, SequenceNetwork) == (name in ("recurrent", "cldnn", "tdnn", "conv_bigru"))

@@ -1,6 +1,7 @@
 """MMI and sMBR: sums over paths against walking through them, gradients, the lattice store, trainings with them."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from pytorch_nnet.frames.lattices import LatticeStore, ShardWriter, join_arcs, m
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.training.feeds import UtteranceWindowFeed
 from pytorch_nnet.training.forward_backward import by_class, forward_backward, mmi, path_weights, smbr
-from pytorch_nnet.training.objectives import PathLoss, PathObjective
 from pytorch_nnet.training.options import TrainOptions
+from pytorch_nnet.training.path_objective import PathLoss, PathObjective
 from pytorch_nnet.training.processes import ALONE
 from pytorch_nnet.training.trainer import Trainer
 from test_training import CLASSES, Killed
@@ -222,13 +223,14 @@ def test_the_loss_is_that_of_the_utterances_and_smoothed(stores, first):
     for row, index in ((0, 5), (80, 3)):
         part, lattice = slice(row, row + 40), lattices.lattice(train.utt_slice(index))
         expected -= mmi(lattice, logits.detach().double().numpy()[part] - prior, lattice.reference, 0.2)[0]
-    objective = PathObjective(options(stores, first, objective="mmi", frame_smoothing=0.0), *stores)
-    loss = objective.loss(logits, labels, frames)
+    objective = PathObjective(options(stores, first, objective="mmi", frame_smoothing=0.0), *stores, torch.nn.Flatten())
+    piece = SimpleNamespace(labels=labels, frames=frames)
+    loss = objective.loss(logits, piece)
     assert loss.item() == pytest.approx(expected / 120, rel=1e-5)
     loss.backward()
     assert (logits.grad[40:80] == 0).all() and (logits.grad[:40].abs().sum(1) > 0).any()
-    objective = PathObjective(options(stores, first, objective="mmi", frame_smoothing=0.25), *stores)
-    assert float(objective.loss(logits, labels, frames)) == pytest.approx(0.75 * expected / 120 + 0.25 * float(cross_entropy(logits, labels)), rel=1e-5)
+    objective = PathObjective(options(stores, first, objective="mmi", frame_smoothing=0.25), *stores, torch.nn.Flatten())
+    assert float(objective.loss(logits, piece)) == pytest.approx(0.75 * expected / 120 + 0.25 * float(cross_entropy(logits, labels)), rel=1e-5)
 
 
 def test_windows_of_whole_utterances_are_those_of_the_store(stores, first):

@@ -18,29 +18,43 @@ from ..io.launcher import DEFAULT_CMD, ROOT, python_module, run_jobs
 from ..io.options import build, load_config, option
 from ..io.publish import publish
 from ..io.resume import note_work, same_work, work
+from ..lang.lang_dir import read_symbols
+from ..models.facts import subsampling_of, units_of
+from .forward import PRIOR_HELP
 from .lattice import LatticeReader
+from .prefix_decode import PrefixOptions
 from .search import SearchOptions
 
 MAX_FAILED = 0.05  # of the utterances: more means that something is broken, not that some utterances are hard
 
 
 @dataclass
-class ScaledSearchOptions(SearchOptions):
-    """What decides, beside model and graph, which paths are found; each decoding directory holds it as search.yaml."""
-
-    prior_scale: float = option(1.0, "networks: exponent of the priors the posteriors are divided by")
+class PriorOptions:
+    prior_scale: float | None = option(None, PRIOR_HELP)
 
 
 @dataclass
-class PassOptions(ScaledSearchOptions):
+class ScaledSearchOptions(PriorOptions, SearchOptions):
+    """What decides, beside model and graph, which paths a search finds; the directory of a decoding holds it as search.yaml."""
+
+
+@dataclass
+class CommonOptions(PriorOptions):
     """What every way of decoding a data directory takes."""
 
     nj: int = option(4, "number of jobs; never inside a speaker")
     cmd: str = option(DEFAULT_CMD, "launcher of the jobs")
     model: str | None = option(None, "directory of the acoustic model; default: the parent of <decode-dir>")
     device: str = option("cpu", "networks: cpu or cuda; the search is always on the CPU")
-    decoder: str = option("k2", "k2, or kaldi (LatticeFasterDecoder, best path only, needs no k2)")
     skip_scoring: bool = option(False, "do not call steps/score")
+
+
+@dataclass
+class PassOptions(CommonOptions, ScaledSearchOptions):
+    """What searching a graph for its best paths takes."""
+
+    SEARCH = SearchOptions  # what the decoder process takes of them
+    decoder: str = option("k2", "k2, or kaldi (LatticeFasterDecoder, best path only, needs no k2)")
 
     def check(self) -> None:
         super().check()
@@ -51,6 +65,18 @@ class PassOptions(ScaledSearchOptions):
 @dataclass
 class DecodeOptions(PassOptions):
     transform_dir: str = option("", "GMMs: directory of trans.JOB, to adapt the features to speakers")
+
+
+@dataclass
+class DecodePrefixOptions(CommonOptions, PrefixOptions):
+    """What summing over the paths of CTC takes."""
+
+    SEARCH = PrefixOptions
+    decoder = "prefix"
+    transform_dir = ""
+
+
+GRAPH_OF = {"k2": "graph.npz", "kaldi": "HCLG.fst", "prefix": "LG.fst"}  # by decoder
 
 
 def k2_python() -> str:
@@ -69,8 +95,8 @@ def k2_python() -> str:
     return python
 
 
-def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptions) -> None:
-    """Fills each of `decode_dirs` with lat.JOB.npz, failed.txt, search.yaml, log/ and, last of all, num_jobs.
+def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptions | DecodePrefixOptions) -> None:
+    """Fills each of `decode_dirs` with lat.JOB.npz, failed.txt, log/, of a search in a graph search.yaml and, last of all, num_jobs.
 
     Several directories are several systems, decoded by the same processes: the graph is loaded once, and networks that
     ensembles share are computed once. The log of all is the first one's; the others link to it.
@@ -85,10 +111,9 @@ def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptio
         raise RecipeError("--model names one system", expected="one <decode-dir>", found=len(outs),
                           next="leave --model out: the acoustic model is the directory above each <decode-dir>")
     models = [options.model or out.absolute().parent for out in outs]
-    require_file(
-        graph_dir / ("graph.npz" if options.decoder == "k2" else "HCLG.fst"),
-        next="make the graph first (steps/mkgraph)",
-    )
+    subsampling = one_subsampling(models)
+    require_file(graph_dir / GRAPH_OF[options.decoder], next="make the graph first (steps/mkgraph)")
+    check_units(graph_dir, models)
     data = DataDir.load(data_dir, need=("feats.scp",))
     options.nj = data.at_most(options.nj)
     parts = data.split(options.nj)
@@ -105,12 +130,13 @@ def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptio
             link_log(out / "log", log)
     log.mkdir(exist_ok=True)
 
-    forward = python_module("pytorch_nnet.decoding.forward", "--prior-scale", options.prior_scale, "--device", options.device,
+    prior_scale = [] if options.prior_scale is None else ["--prior-scale", options.prior_scale]
+    forward = python_module("pytorch_nnet.decoding.forward", *prior_scale, "--device", options.device,
                             f"--transform-dir={options.transform_dir}", "--job", "JOB", "--nj", options.nj,
                             *models, data_dir, "ark:-")
     python = k2_python() if options.decoder == "k2" else sys.executable
-    search = [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in SearchOptions.__dataclass_fields__]
-    decoder = [python, "-m", f"pytorch_nnet.decoding.{options.decoder}_decode", *search, str(graph_dir), "JOB",
+    search = [f"--{field.name.replace('_', '-')}={getattr(options, field.name)}" for field in fields(options.SEARCH)]
+    decoder = [python, "-m", f"pytorch_nnet.decoding.{options.decoder}_decode", *search, f"--subsampling={subsampling}", str(graph_dir), "JOB",
                *map(str, outs)]
     run_jobs(
         options.cmd,
@@ -120,8 +146,9 @@ def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptio
     )
     for out in outs:
         account(out, parts)
-        with publish(out / "search.yaml") as file:
-            yaml.safe_dump({field.name: getattr(options, field.name) for field in fields(ScaledSearchOptions)}, file, sort_keys=False)
+        if isinstance(options, ScaledSearchOptions):
+            with publish(out / "search.yaml") as file:
+                yaml.safe_dump({field.name: getattr(options, field.name) for field in fields(ScaledSearchOptions)}, file, sort_keys=False)
         with publish(out / "num_jobs") as file:
             file.write(f"{options.nj}\n")
         note_work(out, None)
@@ -131,6 +158,31 @@ def search_of(decode_dir) -> ScaledSearchOptions:
     """The options that a directory was decoded with. Raises RecipeError for one that steps/decode has not made."""
     path = require_file(Path(decode_dir) / "search.yaml", next="name a directory of steps/decode, or decode again")
     return build(ScaledSearchOptions, load_config(path), where=str(path))
+
+
+def one_subsampling(models: Sequence) -> int:
+    """Frames to a row of likelihoods, for all models that are decoded together. Raises RecipeError if they differ."""
+    found = {model: subsampling_of(model) for model in models}
+    for model, value in found.items():
+        if value != found[models[0]]:
+            raise RecipeError("networks with different numbers of outputs cannot be decoded together", id=model,
+                              expected=f"one for {found[models[0]]} frames, as {models[0]}", found=f"one for {value}",
+                              next="decode it in a call of its own")
+    return found[models[0]]
+
+
+def check_units(graph_dir: Path, models: Sequence) -> None:
+    """Raises RecipeError unless the graph is of the models' units, or of pdfs as they are."""
+    listed = graph_dir / "units.txt"
+    wanted = tuple(read_symbols(listed)) if listed.exists() else None
+    for model in models:
+        units = units_of(model)
+        found = units.symbols if units else None
+        if found != wanted:
+            raise RecipeError("graph and model have different classes", file=graph_dir, id=model,
+                              expected=f"{len(wanted)} units of CTC, as in units.txt" if wanted else "pdfs",
+                              found=f"{len(found)} {'other ' if wanted else ''}units of CTC" if found else "pdfs",
+                              next="steps/mkgraph <lang> <model-dir> <graph> makes the one that belongs to it")
 
 
 def unless_done(outs: Sequence[Path]) -> str:

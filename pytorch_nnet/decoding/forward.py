@@ -6,7 +6,10 @@ Several networks and ensembles of the same features may be scored at once: the a
 every one of them, in their order, and what they share is computed once.
 
 A network gives log p(pdf | x) - prior_scale * log p(pdf), a likelihood but for p(x), which no path can change
-(Bourlard and Morgan 1994); a GMM gives log p(x | pdf).
+(Bourlard and Morgan 1994); a GMM gives log p(x | pdf). A network that CTC trained gives the same of units and the blank times CTC_SCALE, a row for
+each of its outputs. It has learnt whole sequences, so its logarithms need a scale not far from 1 beside the language model's; those of frames, which are taken
+for independent, need a tenth. With the factor the same acoustic scales and LM weights do for both (Kaldi has --post-decode-acwt 10 for chain
+models, for the same reason).
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Sequence
+from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -31,12 +34,18 @@ USAGE = """Usage: python -m pytorch_nnet.decoding.forward [options] <scorer-dir>
 # Kaldi's nnet-forward has the same floor; it keeps the logarithm of a probability that underflowed finite.
 POSTERIOR_FLOOR = 1e-20
 PRIOR_FLOOR = 1e-10
+CTC_SCALE = 6.0
+# What the posteriors are divided by, where nothing else is asked for: Bayes' rule says 1. CTC has no labels of outputs, and so no priors of them;
+# dividing by mean posteriors in part only keeps the blank, which most outputs are, from swallowing units (docs/decoding.md has figures).
+PRIOR_SCALE, CTC_PRIOR_SCALE = 1.0, 0.5
 NETWORKS = ("model.safetensors", "ensemble.yaml")  # the files that tell a network's or an ensemble's directory
+
+PRIOR_HELP = f"networks: exponent of the priors the posteriors are divided by; {PRIOR_SCALE:g} unless given, {CTC_PRIOR_SCALE:g} after CTC"
 
 
 @dataclass
 class ForwardOptions:
-    prior_scale: float = option(1.0, "networks: exponent of the priors the posteriors are divided by")
+    prior_scale: float | None = option(None, PRIOR_HELP)
     job: int = option(1, "which part of the data, from 1")
     nj: int = option(1, "number of parts")
     transform_dir: str = option("", "GMMs: directory of trans.JOB, to adapt the features to speakers")
@@ -46,14 +55,15 @@ class ForwardOptions:
 @dataclass
 class Scorer:
     """utterances: (utt, features) in C order; loglikes: features -> one (T, num_pdfs) float32 for every system; num_pdfs
-    of each."""
+    of each; subsampling: frames to a row, the same for all."""
 
     utterances: Iterable[tuple[str, np.ndarray]]
     loglikes: Callable[[np.ndarray], list[np.ndarray]]
     num_pdfs: list[int]
+    subsampling: int = 1
 
 
-def open_scorer(folders: Sequence, data: DataDir, prior_scale: float = 1.0, transform_dir: str = "",
+def open_scorer(folders: Sequence, data: DataDir, prior_scale: float | None = None, transform_dir: str = "",
                 device: str = "cpu") -> Scorer:
     """Opens networks (model.safetensors) and ensembles (ensemble.yaml), or one GMM (final.mdl), over the utterances of
     `data`."""
@@ -86,8 +96,8 @@ def open_scorer(folders: Sequence, data: DataDir, prior_scale: float = 1.0, tran
     return Scorer(model.features.open(data, transforms), lambda feats: [model.loglikes(feats)], [model.num_pdfs])
 
 
-def open_networks(folders: list[Path], data: DataDir, prior_scale: float, device: str) -> Scorer:
-    """Raises RecipeError if the networks differ in the normalisation of their features."""
+def open_networks(folders: list[Path], data: DataDir, prior_scale: float | None, device: str) -> Scorer:
+    """Raises RecipeError if the networks differ in the normalisation of their features, or in how many frames an output stands for."""
     import torch
 
     from ..features.reader import FeatureReader
@@ -105,12 +115,29 @@ def open_networks(folders: list[Path], data: DataDir, prior_scale: float, device
                 found=f"{model.dim}, {model.cmvn}",
                 next="decode it in a call of its own",
             )
-    offsets = [prior_scale * np.log(np.maximum(model.priors, PRIOR_FLOOR)) for model in models]
+        if model.subsampling != models[0].subsampling:
+            raise RecipeError(
+                "networks with different numbers of outputs cannot be scored together",
+                id=model.path,
+                expected=f"one for {models[0].subsampling} frames, as {models[0].path}",
+                found=f"one for {model.subsampling}",
+                next="decode it in a call of its own",
+            )
+    to_loglikes = [loglikes_of(model, prior_scale) for model in models]
     return Scorer(
         FeatureReader(data, models[0].cmvn),
-        lambda feats: [scaled_loglikes(p, offset) for p, offset in zip(posteriors_of(models, feats), offsets)],
+        lambda feats: [convert(p) for p, convert in zip(posteriors_of(models, feats), to_loglikes)],
         [model.num_classes for model in models],
+        models[0].subsampling,
     )
+
+
+def loglikes_of(model: Any, prior_scale: float | None = None) -> Callable[[np.ndarray], np.ndarray]:
+    """What turns the posteriors of a network or an ensemble, (T, K), into what a decoder takes, float32 (T, K)."""
+    scale = prior_scale if prior_scale is not None else CTC_PRIOR_SCALE if model.units else PRIOR_SCALE
+    offset = scale * np.log(np.maximum(model.priors, PRIOR_FLOOR))
+    factor = np.float32(CTC_SCALE if model.units else 1)
+    return lambda posteriors: factor * scaled_loglikes(posteriors, offset)
 
 
 def scaled_loglikes(posteriors: np.ndarray, offset: np.ndarray) -> np.ndarray:
@@ -127,10 +154,9 @@ def write_loglikes(scorer: Scorer, stream) -> None:
                 "an utterance without frames", id=utt, expected="at least 1 frame", next="utils/fix_data_dir"
             )
         for matrix, num_pdfs in zip(scorer.loglikes(feats), scorer.num_pdfs):
-            if matrix.shape != (len(feats), num_pdfs):
-                raise RecipeError(
-                    "likelihoods of the wrong shape", id=utt, expected=(len(feats), num_pdfs), found=matrix.shape
-                )
+            expected = (-(-len(feats) // scorer.subsampling), num_pdfs)
+            if matrix.shape != expected:
+                raise RecipeError("likelihoods of the wrong shape", id=utt, expected=expected, found=matrix.shape)
             if not np.isfinite(matrix).all():
                 raise RecipeError(
                     "a log-likelihood is not finite",

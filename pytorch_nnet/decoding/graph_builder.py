@@ -31,47 +31,15 @@ CONSTRUCTION = 1  # counts up when LG or CLG of the same files becomes another
 Size = tuple[str, int, int]
 
 
-class GraphBuilder:
-    """Builds HCLG and keeps the size of every intermediate transducer.
+class Composer:
+    """Makes LG, and keeps the size of every transducer on the way to a graph."""
 
-    Args:
-      transitions, tree: TransitionModel and ContextDependency of kaldi_hmm_gmm.
-      disambig: phone ids of #0, #1, ... in phones.txt.
-      transition_scale, self_loop_scale: factors on transition log-probabilities, as in Kaldi (1.0 and 0.1).
-      keep: folder in which LG and CLG are looked for and left; None: nowhere.
-    """
-
-    def __init__(self, transitions, tree, disambig: list[int], *, transition_scale: float = 1.0, self_loop_scale: float = 0.1,
-                 keep: Path | None = None):
-        self.transitions, self.tree, self.disambig = transitions, tree, sorted(disambig)
-        self.transition_scale, self.self_loop_scale = transition_scale, self_loop_scale
-        self.keep = keep
+    def __init__(self) -> None:
         self.sizes: list[Size] = []
         self.clock = time.monotonic()
 
-    def build(self, lexicon, grammar) -> FstArrays:
-        """Returns HCLG of the files L_disambig.fst and G.fst."""
-        clg, contexts = self.clg(lexicon, grammar)
-        return self.hclg(clg, contexts)
-
-    def clg(self, lexicon, grammar) -> tuple[FstArrays, list[list[int]]]:
-        """CLG, and for each of its input labels the phones in context that it stands for (Kaldi: ilabel_info)."""
-        width, position = self.tree.context_width, self.tree.central_position
-        source = digest(lexicon, grammar, self.disambig)
-        kept_clg = Kept(self.keep, f"CLG_{width}_{position}", source)
-        if (found := kept_clg.load()) is not None:
-            clg, self.sizes = found
-            return clg, kept_clg.contexts()
-        kept_lg = Kept(self.keep, "LG", source)
-        if (found := kept_lg.load()) is None:
-            found = self.lg(lexicon, grammar), self.sizes
-            kept_lg.save(*found)
-        lg, self.sizes = found
-        clg, contexts = self.in_context(lg, width, position)
-        kept_clg.save(clg, self.sizes, contexts=contexts)
-        return clg, contexts
-
     def lg(self, lexicon, grammar) -> FstArrays:
+        """min(det(L o G)) of two files."""
         import kaldifst
 
         lexicon, grammar = (kaldifst.StdVectorFst.read(str(path)) for path in (lexicon, grammar))
@@ -82,28 +50,6 @@ class GraphBuilder:
         lg = kaldifst.StdVectorFst(kaldifst.compose(lexicon, grammar))
         del lexicon, grammar
         return self.minimized("LG", self.determinized("LG", lg))
-
-    def in_context(self, lg: FstArrays, width: int, position: int) -> tuple[FstArrays, list[list[int]]]:
-        import kaldifst
-
-        clg, contexts = kaldifst.compose_context(self.disambig, width, position, to_library(lg))
-        return self.noted("CLG", from_library(clg)), contexts
-
-    def hclg(self, clg: FstArrays, contexts: list[list[int]]) -> FstArrays:
-        import kaldi_hmm_gmm as khg
-
-        config = khg.HTransducerConfig(transition_scale=self.transition_scale)
-        h, disambig = khg.get_h_transducer(contexts, self.tree, self.transitions, config)
-        h = self.noted("H", from_library(h))
-        hclg = self.noted("H o CLG", compose_hmms(h, clg))
-        del h, clg
-        library = to_library(hclg)
-        del hclg  # every transducer takes hundreds of megabytes
-        hclg = self.determinized("HCLGa", library)
-        del library
-        hclg.arcs["ilabel"][np.isin(hclg.arcs["ilabel"], disambig)] = 0
-        hclg = self.minimized("HCLGa", hclg)
-        return self.noted("HCLG", add_self_loops(hclg, SelfLoops.of(self.transitions, self.self_loop_scale)))
 
     def determinized(self, name: str, fst) -> FstArrays:
         """Determinizes a StdVectorFst, in place, in the log semiring, removing epsilons."""
@@ -139,6 +85,67 @@ class GraphBuilder:
                 expected="at least one path",
                 next="check that G.fst and L_disambig.fst use the same words.txt (utils/validate_lang)",
             )
+
+class GraphBuilder(Composer):
+    """Builds HCLG.
+
+    Args:
+      transitions, tree: TransitionModel and ContextDependency of kaldi_hmm_gmm.
+      disambig: phone ids of #0, #1, ... in phones.txt.
+      transition_scale, self_loop_scale: factors on transition log-probabilities, as in Kaldi (1.0 and 0.1).
+      keep: folder in which LG and CLG are looked for and left; None: nowhere.
+    """
+
+    def __init__(self, transitions, tree, disambig: list[int], *, transition_scale: float = 1.0, self_loop_scale: float = 0.1,
+                 keep: Path | None = None):
+        self.transitions, self.tree, self.disambig = transitions, tree, sorted(disambig)
+        self.transition_scale, self.self_loop_scale = transition_scale, self_loop_scale
+        self.keep = keep
+        super().__init__()
+
+    def build(self, lexicon, grammar) -> FstArrays:
+        """Returns HCLG of the files L_disambig.fst and G.fst."""
+        clg, contexts = self.clg(lexicon, grammar)
+        return self.hclg(clg, contexts)
+
+    def clg(self, lexicon, grammar) -> tuple[FstArrays, list[list[int]]]:
+        """CLG, and for each of its input labels the phones in context that it stands for (Kaldi: ilabel_info)."""
+        width, position = self.tree.context_width, self.tree.central_position
+        source = digest(lexicon, grammar, self.disambig)
+        kept_clg = Kept(self.keep, f"CLG_{width}_{position}", source)
+        if (found := kept_clg.load()) is not None:
+            clg, self.sizes = found
+            return clg, kept_clg.contexts()
+        kept_lg = Kept(self.keep, "LG", source)
+        if (found := kept_lg.load()) is None:
+            found = self.lg(lexicon, grammar), self.sizes
+            kept_lg.save(*found)
+        lg, self.sizes = found
+        clg, contexts = self.in_context(lg, width, position)
+        kept_clg.save(clg, self.sizes, contexts=contexts)
+        return clg, contexts
+
+    def in_context(self, lg: FstArrays, width: int, position: int) -> tuple[FstArrays, list[list[int]]]:
+        import kaldifst
+
+        clg, contexts = kaldifst.compose_context(self.disambig, width, position, to_library(lg))
+        return self.noted("CLG", from_library(clg)), contexts
+
+    def hclg(self, clg: FstArrays, contexts: list[list[int]]) -> FstArrays:
+        import kaldi_hmm_gmm as khg
+
+        config = khg.HTransducerConfig(transition_scale=self.transition_scale)
+        h, disambig = khg.get_h_transducer(contexts, self.tree, self.transitions, config)
+        h = self.noted("H", from_library(h))
+        hclg = self.noted("H o CLG", compose_hmms(h, clg))
+        del h, clg
+        library = to_library(hclg)
+        del hclg  # every transducer takes hundreds of megabytes
+        hclg = self.determinized("HCLGa", library)
+        del library
+        hclg.arcs["ilabel"][np.isin(hclg.arcs["ilabel"], disambig)] = 0
+        hclg = self.minimized("HCLGa", hclg)
+        return self.noted("HCLG", add_self_loops(hclg, SelfLoops.of(self.transitions, self.self_loop_scale)))
 
 
 def digest(lexicon, grammar, disambig: list[int]) -> str:

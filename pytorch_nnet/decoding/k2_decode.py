@@ -19,7 +19,7 @@ from ..io.options import parse
 from .k2_graph import K2Graph
 from .lattice import Lattice
 from .openfst import expand
-from .search import SearchOptions, decode_stream
+from .search import SearchOptions, StreamOptions, decode_stream
 
 USAGE = """Usage: python -m pytorch_nnet.decoding.k2_decode [options] <graph-dir> <job> <decode-dir>... < archive
  e.g.: ... | python -m pytorch_nnet.decoding.k2_decode --beam 13 exp/tri1/graph 1 exp/tri1/decode_dev"""
@@ -156,10 +156,10 @@ def lattice_of_frames(
 
 
 def main(argv: list[str]) -> None:
-    options, (graph_dir, job, *folders) = parse(SearchOptions, argv, USAGE, nargs=(3, 1000))
+    options, (graph_dir, job, *folders) = parse(StreamOptions, argv, USAGE, nargs=(3, 1000))
     options.check()
     graph = K2Graph.load(Path(graph_dir) / "graph.npz")
-    decode_stream(sys.stdin.buffer, graph.num_pdfs, K2Decoder(graph, options), int(job), folders)
+    decode_stream(sys.stdin.buffer, graph.num_pdfs, K2Decoder(graph, options), int(job), folders, options.subsampling)
 
 
 if __name__ == "__main__":

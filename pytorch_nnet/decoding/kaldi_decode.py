@@ -19,7 +19,7 @@ from ..io.errors import RecipeError, require_file, run_main
 from ..io.options import parse
 from .lattice import Lattice
 from .openfst import read_fst, write_fst
-from .search import SearchOptions, decode_stream
+from .search import SearchOptions, StreamOptions, decode_stream
 
 USAGE = """Usage: python -m pytorch_nnet.decoding.kaldi_decode [options] <graph-dir> <job> <decode-dir>... < archive
  e.g.: ... | python -m pytorch_nnet.decoding.kaldi_decode --beam 13 exp/tri1/graph 1 exp/tri1/decode_dev"""
@@ -88,10 +88,10 @@ def row_of_words(words: list[int], am: float, graph: float, num_frames: int) -> 
 
 
 def main(argv: list[str]) -> None:
-    options, (graph_dir, job, *folders) = parse(SearchOptions, argv, USAGE, nargs=(3, 1000))
+    options, (graph_dir, job, *folders) = parse(StreamOptions, argv, USAGE, nargs=(3, 1000))
     options.check()
     decoder = KaldiDecoder(graph_dir, options)
-    decode_stream(sys.stdin.buffer, decoder.num_pdfs, decoder, int(job), folders)
+    decode_stream(sys.stdin.buffer, decoder.num_pdfs, decoder, int(job), folders, options.subsampling)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ WIDER = (1, 2, 4)
 
 @dataclass
 class SearchOptions:
+    """Every decoder's."""
+
     acwt: float = option(0.0833, "acoustic scale of the search (lattices keep unscaled scores)")
     beam: float = option(13.0, "search beam")
     lattice_beam: float = option(8.0, "lattices keep paths this close to the best")
@@ -47,6 +49,13 @@ class SearchOptions:
     def wider(self, factor: int) -> "SearchOptions":
         """The same with wider beams; lattices keep what they kept."""
         return replace(self, beam=self.beam * factor, max_active=self.max_active * factor)
+
+
+@dataclass
+class StreamOptions(SearchOptions):
+    """What a decoder process is told beside them."""
+
+    subsampling: int = option(1, "frames of features that a row of likelihoods stands for")
 
 
 def check_loglikes(utt: str, matrix: np.ndarray, num_pdfs: int) -> np.ndarray:
@@ -81,11 +90,12 @@ def check_loglikes(utt: str, matrix: np.ndarray, num_pdfs: int) -> np.ndarray:
 
 @dataclass
 class Tally:
-    """What became of one system's utterances."""
+    """What became of one system's utterances. frames: of the features."""
 
     folder: Path
     job: int
     writer: LatticeWriter
+    subsampling: int = 1
     failures: dict[str, str] = field(default_factory=dict)
     utts: list[str] = field(default_factory=list)
     frames: int = 0
@@ -97,7 +107,7 @@ class Tally:
     def decode(self, utt: str, matrix: np.ndarray, search: Callable[[np.ndarray, int], Lattice | None]) -> None:
         """Searches with wider and wider beams; keeps the lattice or the reason that there is none."""
         self.utts.append(utt)
-        self.frames += len(matrix)
+        self.frames += len(matrix) * self.subsampling
         started, busy = time.monotonic(), time.process_time()
         for factor in WIDER:
             lattice = search(matrix, factor)
@@ -112,6 +122,7 @@ class Tally:
             )
             print(f"{self.folder}: {utt}: {self.failures[utt]}", file=sys.stderr, flush=True)
         else:
+            lattice.states["frame"] *= self.subsampling
             self.writer.write(utt, lattice)
             self.arcs += len(lattice.arcs)
 
@@ -137,18 +148,20 @@ def decode_stream(
     search: Callable[[np.ndarray, int], Lattice | None],
     job: int,
     folders: Sequence[str],
+    subsampling: int = 1,
 ) -> None:
     """Decodes an archive of log-likelihoods into lat.JOB.npz and failed.JOB.txt ('<utt> <reason>') of every folder.
 
     Args:
       search: (matrix (T, num_pdfs) float32, factor on the beams) -> lattice, or None when no path reached the end.
       folders: decode directories, one for each system of the stream.
+      subsampling: frames to a row of a matrix. Lattices are in frames, the last of which may stand up to subsampling - 1 beyond the end.
     Raises:
       RecipeError: an empty or broken stream, a matrix that `check_loglikes` refuses, systems with different utterances.
     """
     with contextlib.ExitStack() as open_writers:
         tallies = [
-            Tally(Path(folder), job, open_writers.enter_context(LatticeWriter(f"{folder}/lat.{job}.npz")))
+            Tally(Path(folder), job, open_writers.enter_context(LatticeWriter(f"{folder}/lat.{job}.npz")), subsampling)
             for folder in folders
         ]
         for tally, (utt, matrix) in zip(cycle(tallies), read_archive(stream)):

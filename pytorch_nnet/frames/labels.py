@@ -7,7 +7,7 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import Iterable, Iterator, Mapping
+from typing import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -74,14 +74,25 @@ def read_extractor(data) -> dict:
 def join(features: Iterable[tuple[str, np.ndarray]], labels: Mapping[str, np.ndarray], data, ali_dir,
          dropped_list=None) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Pairs features with labels by utterance, asserting frame counts; reports what has no alignment at the end."""
+    for utt, rows in aligned(features, labels, data, ali_dir, dropped_list):
+        check_lengths(utt, len(rows), len(labels[utt]), data, ali_dir)
+        yield utt, rows, labels[utt]
+
+
+def aligned(features: Iterable[tuple[str, np.ndarray]], alignments: Collection[str], data, ali_dir,
+            dropped_list=None) -> Iterator[tuple[str, np.ndarray]]:
+    """The features of utterances that have an alignment; the others are counted and listed at the end.
+
+    Raises:
+      RecipeError: more than MAX_MISSING of them are without one.
+    """
     total, missing = 0, []
     for utt, rows in features:
         total += 1
-        if utt not in labels:
+        if utt in alignments:
+            yield utt, rows
+        else:
             missing.append(utt)
-            continue
-        check_lengths(utt, len(rows), len(labels[utt]), data, ali_dir)
-        yield utt, rows, labels[utt]
     if dropped_list:
         with publish(dropped_list) as file:
             file.writelines(f"{utt} no alignment\n" for utt in missing)

@@ -22,6 +22,11 @@ class Batch(NamedTuple):
     labels: Tensor  # (B,) int64
     frames: Tensor  # (B,) int64, positions in the store: keys of the soft labels
 
+    @property
+    def size(self) -> int:
+        """Frames that are learnt from."""
+        return len(self.labels)
+
 
 class Windows:
     """All windows of a store as one strided view; picking B of them is a single index_select.

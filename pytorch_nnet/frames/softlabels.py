@@ -23,7 +23,7 @@ from torch import Tensor
 from ..io.errors import RecipeError, reading
 from ..io.publish import publish_folder
 from .folder import ArrayFile, identity, map_array, read_meta, verify, write_meta
-from .store import MAX_CLASSES, FrameStore
+from .store import MAX_CLASSES, FeatureStore, FrameStore
 
 FORMAT = "pytorch_nnet soft-label store 1"
 SHARD_FORMAT = "pytorch_nnet soft-label shard 1"
@@ -167,7 +167,7 @@ class SoftLabelStore:
                 verify(path, meta, NEXT)
             return cls(path, meta)
 
-    def check_matches(self, store: FrameStore) -> None:
+    def check_matches(self, store: FeatureStore) -> None:
         """Raises RecipeError unless the soft labels were dumped from exactly this frame store."""
         if (self.frame_store, self.num_frames) != (store.identity, store.num_frames):
             raise RecipeError("soft labels belong to another frame store", file=self.path,

@@ -14,7 +14,7 @@ window is one contiguous slice.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Iterable, Iterator
+from typing import Any, Iterable, Iterator, TypeVar
 
 import numpy as np
 
@@ -29,17 +29,21 @@ CONTEXT = 20  # frames on each side of the middle one
 WINDOW = 2 * CONTEXT + 1
 MAX_CLASSES = 1 << 16
 NEXT = "make it again: steps/make_frame_store"
+Store = TypeVar("Store", bound="FeatureStore")
 
 
-class FrameStore:
-    """An opened store.
+class FeatureStore:
+    """What stores of labels and of tokens (frames.ctc_store) share: the features of whole utterances.
 
-    features: (rows, dim) float16. labels: (num_frames,) uint16. offsets: (num_utts + 1,) int64. utts: ids in C order.
+    features: (rows, dim) float16. offsets: (num_utts + 1,) int64. utts: ids in C order.
     num_frames, num_utts, num_classes, dim: counts. identity: hash of the content.
     cmvn: {"norm_means": bool, "norm_vars": bool}, as the features were normalised.
     extractor: how they were made (feature_config.yaml of the data directory); empty where that is not known.
     label_map: hash of what the classes mean; equal for stores and networks that share a tree.
     """
+
+    FORMAT = ""
+    NEXT = ""
 
     def __init__(self, path, meta: dict[str, Any]):
         self.path, self.meta = Path(path), meta
@@ -49,36 +53,57 @@ class FrameStore:
         self.extractor: dict[str, Any] = meta.get("extractor", {})
         self.label_map: str = meta["label_map"]
         self.identity = identity(meta)
-        self.features = map_array(path, meta, "features.f16", NEXT).reshape(-1, self.dim)
-        self.labels = map_array(path, meta, "labels.u16", NEXT)
-        self.offsets = np.array(map_array(path, meta, "offsets.i64", NEXT))
-        self.utts = bytes(map_array(path, meta, "utts.txt", NEXT)).decode("utf-8").removesuffix("\n").split("\n")
-        self._check_counts()
+        self.features = self.map("features.f16").reshape(-1, self.dim)
+        self.offsets = np.array(self.map("offsets.i64"))
+        self.utts = bytes(self.map("utts.txt")).decode("utf-8").removesuffix("\n").split("\n")
+        self.map_labels()
+        for what, expected, found in self.counts():
+            if expected != found:
+                raise RecipeError(f"store disagrees with its own meta.json: {what}", file=self.path, expected=expected,
+                                  found=found, next=self.NEXT)
 
     @classmethod
-    def open(cls, path, *, check_hashes: bool = True) -> "FrameStore":
+    def open(cls: type[Store], path, *, check_hashes: bool = True) -> Store:
         """Opens a store, reading all of it once to compare hashes (1.5 GB/s), unless `check_hashes` is False.
 
         Raises RecipeError for a missing file, a wrong size or wrong content.
         """
-        meta = read_meta(path, FORMAT, NEXT)
-        with reading(Path(path) / "meta.json", next=NEXT):
+        meta = read_meta(path, cls.FORMAT, cls.NEXT)
+        with reading(Path(path) / "meta.json", next=cls.NEXT):
             if check_hashes:
-                verify(path, meta, NEXT)
+                verify(path, meta, cls.NEXT)
             return cls(path, meta)
 
-    def _check_counts(self) -> None:
-        rows = self.num_frames + CONTEXT * (self.num_utts + 1)
-        for what, expected, found in (
-                ("rows of features", rows, len(self.features)), ("labels", self.num_frames, len(self.labels)),
+    def map(self, name: str) -> np.ndarray:
+        return map_array(self.path, self.meta, name, self.NEXT)
+
+    def map_labels(self) -> None:
+        """Maps what is learnt of the utterances."""
+        raise NotImplementedError
+
+    def counts(self) -> list[tuple[str, int, int]]:
+        """(what, expected, found): numbers of which two have to agree."""
+        return [("rows of features", self.num_frames + CONTEXT * (self.num_utts + 1), len(self.features)),
                 ("offsets", self.num_utts + 1, len(self.offsets)), ("utterance ids", self.num_utts, len(self.utts)),
-                ("last offset", self.num_frames, int(self.offsets[-1])), ("context", CONTEXT, self.meta["context"])):
-            if expected != found:
-                raise RecipeError(f"store disagrees with its own meta.json: {what}", file=self.path, expected=expected,
-                                  found=found, next=NEXT)
+                ("last offset", self.num_frames, int(self.offsets[-1])), ("context", CONTEXT, self.meta["context"])]
+
+    def utt_labels(self, index: int) -> np.ndarray:
+        """uint16: what is learnt of one utterance."""
+        raise NotImplementedError
+
+    def label_counts(self) -> np.ndarray:
+        """(num_classes,) int64: how often each class is a label. Raises RecipeError for a label that is no class."""
+        raise NotImplementedError
+
+    def counted(self, labels: np.ndarray, name: str) -> np.ndarray:
+        counts = np.bincount(labels, minlength=self.num_classes)
+        if len(counts) > self.num_classes:
+            raise RecipeError("label outside the classes", file=self.path / name, expected=f"0 to {self.num_classes - 1}",
+                              found=len(counts) - 1, next=self.NEXT)
+        return counts
 
     def utt_slice(self, index: int) -> slice:
-        """Frames of utterance `index` in `labels`."""
+        """Frames of utterance `index` among all frames."""
         return slice(int(self.offsets[index]), int(self.offsets[index + 1]))
 
     def padded(self, index: int) -> np.ndarray:
@@ -87,24 +112,34 @@ class FrameStore:
         return self.features[start:int(self.offsets[index + 1]) + CONTEXT * (index + 2)]
 
     def utterances(self, indices: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Yields (index, features (T, dim) float32, labels (T,) int64) of the utterances, all by default."""
+        """Yields (index, features (T, dim) float32, labels int64) of the utterances, all by default."""
         for index in range(self.num_utts) if indices is None else indices:
-            rows = self.padded(index)[CONTEXT:-CONTEXT]
-            yield index, rows.astype(np.float32), self.labels[self.utt_slice(index)].astype(np.int64)
+            yield index, self.padded(index)[CONTEXT:-CONTEXT].astype(np.float32), self.utt_labels(index).astype(np.int64)
+
+
+class FrameStore(FeatureStore):
+    """A store of pdf labels. labels: (num_frames,) uint16."""
+
+    FORMAT, NEXT = FORMAT, NEXT
+
+    def map_labels(self) -> None:
+        self.labels = self.map("labels.u16")
+
+    def counts(self) -> list[tuple[str, int, int]]:
+        return [*super().counts(), ("labels", self.num_frames, len(self.labels))]
+
+    def utt_labels(self, index: int) -> np.ndarray:
+        """(T,): the pdf of each frame."""
+        return self.labels[self.utt_slice(index)]
+
+    def label_counts(self) -> np.ndarray:
+        return self.counted(self.labels, "labels.u16")
 
     def windows(self, frames: np.ndarray) -> np.ndarray:
         """(n, 41, dim) float32 windows around the given frames (n,)."""
         frames = np.asarray(frames, np.int64)
         starts = frames + CONTEXT * np.searchsorted(self.offsets, frames, side="right") - CONTEXT
         return self.features[starts[:, None] + np.arange(WINDOW)].astype(np.float32)
-
-    def label_counts(self) -> np.ndarray:
-        """(num_classes,) int64: how often each class is a label. Raises RecipeError for a label that is no class."""
-        counts = np.bincount(self.labels, minlength=self.num_classes)
-        if len(counts) > self.num_classes:
-            raise RecipeError("label outside the classes", file=self.path / "labels.u16", expected=f"0 to {self.num_classes - 1}",
-                              found=len(counts) - 1, next=NEXT)
-        return counts
 
 
 def write_frame_store(path, utterances: Iterable[tuple[str, np.ndarray, np.ndarray]], *, num_classes: int,
@@ -123,47 +158,66 @@ def write_frame_store(path, utterances: Iterable[tuple[str, np.ndarray, np.ndarr
         raise RecipeError("labels are stored in 16 bits", file=path, expected=f"1 to {MAX_CLASSES} classes",
                           found=num_classes)
     with publish_folder(path) as folder:
-        features, labels, offsets, names = (ArrayFile(folder, *pair) for pair in (
-            ("features.f16", "<f2"), ("labels.u16", "<u2"), ("offsets.i64", "<i8"), ("utts.txt", "|u1")))
-        gap = np.zeros((CONTEXT, dim), np.float16)
-        frames, utts, previous = 0, 0, None
-        features.append(gap)
+        writer, labels = FeatureWriter(folder, path, dim), ArrayFile(folder, "labels.u16", "<u2")
         for utt, rows, pdfs in utterances:
-            _check_utterance(path, utt, previous, rows, pdfs, num_classes, dim)
-            features.append(rows)
-            features.append(gap)
+            writer.append(utt, rows)
+            if len(rows) != len(pdfs):
+                raise RecipeError("another number of labels than frames", file=path, id=utt, expected=f"{len(rows)} labels",
+                                  found=len(pdfs))
+            check_classes(path, utt, pdfs, num_classes)
             labels.append(pdfs)
-            offsets.append(np.array([frames]))
-            names.append(np.frombuffer((utt + "\n").encode(), np.uint8))
-            frames, utts, previous = frames + len(pdfs), utts + 1, utt
-        offsets.append(np.array([frames]))
-        if not frames:
-            raise RecipeError("no frame to store", file=path, expected="at least one utterance", found="none")
-        write_meta(folder, {
-            "format": FORMAT, "num_frames": frames, "num_utts": utts, "num_classes": num_classes, "dim": dim,
-            "context": CONTEXT, "cmvn": cmvn, "extractor": extractor or {}, "label_map": label_map,
-            "arrays": {array.name: array.close() for array in (features, labels, offsets, names)}})
+        writer.close(FORMAT, [labels], {"num_classes": num_classes, "cmvn": cmvn, "extractor": extractor or {}, "label_map": label_map})
     return FrameStore.open(path, check_hashes=False)
 
 
-def _check_utterance(path, utt: str, previous: str | None, rows: np.ndarray, pdfs: np.ndarray, num_classes: int,
-                     dim: int) -> None:
-    if previous is not None and utt.encode() <= previous.encode():
-        raise RecipeError("utterances not in C order", file=path, id=utt, expected=f"an id after '{previous}'",
-                          found=utt)
-    check_id(utt, file=path)
-    if rows.ndim != 2 or rows.shape[1] != dim or not len(rows):
-        raise RecipeError("features of the wrong shape", file=path, id=utt, expected=f"(frames, {dim})",
-                          found=rows.shape)
-    if len(rows) != len(pdfs):
-        raise RecipeError("another number of labels than frames", file=path, id=utt, expected=f"{len(rows)} labels",
-                          found=len(pdfs))
-    if pdfs.min() < 0 or pdfs.max() >= num_classes:
+class FeatureWriter:
+    """Writes the arrays of features, offsets and ids that every store has, and its meta.json.
+
+    Args:
+      folder: to write to. path: what errors name.
+    """
+
+    def __init__(self, folder: Path, path, dim: int):
+        self.folder, self.path, self.dim = folder, path, dim
+        self.features, self.offsets, self.names = (ArrayFile(folder, *pair) for pair in (
+            ("features.f16", "<f2"), ("offsets.i64", "<i8"), ("utts.txt", "|u1")))
+        self.gap = np.zeros((CONTEXT, dim), np.float16)
+        self.features.append(self.gap)
+        self.frames, self.utts, self.previous = 0, 0, ""
+
+    def append(self, utt: str, rows: np.ndarray) -> None:
+        """rows: (T, dim) float. Raises RecipeError as `write_frame_store` does."""
+        if self.utts and utt.encode() <= self.previous.encode():
+            raise RecipeError("utterances not in C order", file=self.path, id=utt, expected=f"an id after '{self.previous}'",
+                              found=utt)
+        check_id(utt, file=self.path)
+        if rows.ndim != 2 or rows.shape[1] != self.dim or not len(rows):
+            raise RecipeError("features of the wrong shape", file=self.path, id=utt, expected=f"(frames, {self.dim})",
+                              found=rows.shape)
+        limit = float(np.finfo(np.float16).max)
+        if not np.abs(rows).max() <= limit:  # also true of NaN
+            raise RecipeError("feature value that float16 cannot hold", file=self.path, id=utt,
+                              expected=f"finite, at most {limit:.0f}",
+                              found=float(np.abs(rows).max()),
+                              next="look at the audio; make the features again (steps/make_fbank)")
+        self.features.append(rows)
+        self.features.append(self.gap)
+        self.offsets.append(np.array([self.frames]))
+        self.names.append(np.frombuffer((utt + "\n").encode(), np.uint8))
+        self.frames, self.utts, self.previous = self.frames + len(rows), self.utts + 1, utt
+
+    def close(self, format: str, arrays: Iterable[ArrayFile], facts: dict[str, Any]) -> None:
+        """Writes meta.json. arrays: the others of the store; facts: num_classes, cmvn, extractor, label_map, and whatever it has besides."""
+        self.offsets.append(np.array([self.frames]))
+        if not self.frames:
+            raise RecipeError("no frame to store", file=self.path, expected="at least one utterance", found="none")
+        write_meta(self.folder, {
+            "format": format, "num_frames": self.frames, "num_utts": self.utts, "dim": self.dim, "context": CONTEXT, **facts,
+            "arrays": {array.name: array.close() for array in (self.features, *arrays, self.offsets, self.names)}})
+
+
+def check_classes(path, utt: str, classes: np.ndarray, num_classes: int) -> None:
+    """Raises RecipeError for a class that there is not."""
+    if len(classes) and (classes.min() < 0 or classes.max() >= num_classes):
         raise RecipeError("label outside the classes", file=path, id=utt, expected=f"0 to {num_classes - 1}",
-                          found=f"{pdfs.min()} to {pdfs.max()}")
-    limit = float(np.finfo(np.float16).max)
-    if not np.abs(rows).max() <= limit:  # also true of NaN
-        raise RecipeError("feature value that float16 cannot hold", file=path, id=utt,
-                          expected=f"finite, at most {limit:.0f}",
-                          found=float(np.abs(rows).max()),
-                          next="look at the audio; make the features again (steps/make_fbank)")
+                          found=f"{classes.min()} to {classes.max()}")

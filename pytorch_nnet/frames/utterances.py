@@ -1,20 +1,22 @@
 """Draws whole utterances in batches, or runs many of them side by side, a chunk of each at a time.
 
-Features and labels come from the frame store's memory map. A label stands where the network gives it: `delay` steps late, behind each
-utterance as many frames of zeros.
+Features and labels come from a store's memory map. A label stands where the network gives it: `delay` steps late, behind each
+utterance as many frames of zeros. What CTC learns of an utterance has no place in it.
 """
 
 from __future__ import annotations
 
 import json
 import warnings
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..io.errors import RecipeError
+from .ctc_store import CtcStore
 from .store import CONTEXT, FrameStore
 
 BUCKETS = 10  # of utterances by their lengths
@@ -31,17 +33,36 @@ class Chunk(NamedTuple):
     frames: Tensor  # (N,) int64, positions in the store: keys of the soft labels
     first: Tensor  # (B,) bool: the utterance begins here
 
+    @property
+    def size(self) -> int:
+        """Frames that are learnt from."""
+        return len(self.labels)
+
+
+class Transcribed(NamedTuple):
+    """B whole utterances and the units spoken in them."""
+
+    inputs: Tensor  # (B, L, dim) float32, zeros after an utterance's end
+    lengths: Tensor  # (B,) int64, steps of each utterance, zeros of the delay among them
+    frames: Tensor  # (B,) int64, without those
+    labels: Tensor  # (N,) int64, utterances end to end
+    label_lengths: Tensor  # (B,) int64
+
+    @property
+    def size(self) -> int:
+        return int(self.frames.sum())
+
 
 class Utterances:
     """An endless stream of chunks; every pass over the set has every utterance once, in an order of its own."""
 
-    def __init__(self, store: FrameStore, utterances: int, seed: int, delay: int):
+    def __init__(self, store: FrameStore | CtcStore, utterances: int, seed: int, delay: int):
         self.store, self.count, self.seed, self.delay = store, utterances, seed, delay
 
     def steps(self, index: int) -> int:
         return int(self.store.offsets[index + 1] - self.store.offsets[index]) + self.delay
 
-    def piece(self, places: list[tuple[int, int]], size: int) -> Chunk:
+    def piece(self, places: list[tuple[int, int]], size: int) -> Chunk | Transcribed:
         """The steps begin to begin + size of each (utterance, begin)."""
         inputs = torch.zeros(len(places), size, self.store.dim)
         labels = torch.full((len(places), size), -1)
@@ -49,18 +70,22 @@ class Utterances:
         for row, (index, begin) in enumerate(places):
             whole = self.store.utt_slice(index)
             count = whole.stop - whole.start
-            rows = self.store.padded(index)[CONTEXT:-CONTEXT][begin:begin + size]
-            inputs[row, :len(rows)] = torch.from_numpy(rows.astype(np.float32))
+            inputs[row] = self.features(index, begin, size)
             low, high = max(begin - self.delay, 0), min(begin - self.delay + size, count)  # frames whose classes come out here
             if low < high:
                 here = slice(low + self.delay - begin, high + self.delay - begin)
                 frames[row, here] = torch.arange(whole.start + low, whole.start + high)
-                labels[row, here] = torch.from_numpy(self.store.labels[whole][low:high].astype(np.int64))
+                labels[row, here] = torch.from_numpy(self.store.utt_labels(index)[low:high].astype(np.int64))
         labelled = labels >= 0
         lengths = torch.tensor([min(size, max(0, self.steps(index) - begin)) for index, begin in places])
         return Chunk(inputs, lengths, labelled, labels[labelled], frames[labelled], torch.tensor([begin == 0 for _, begin in places]))
 
-    def draw(self) -> Chunk:
+    def features(self, index: int, begin: int, size: int) -> Tensor:
+        """(size, dim) float32: an utterance from frame `begin` on, with zeros after its end."""
+        rows = self.store.padded(index)[CONTEXT:-CONTEXT][begin:begin + size]
+        return pad(torch.from_numpy(rows.astype(np.float32)), (0, 0, 0, size - len(rows)))
+
+    def draw(self) -> Chunk | Transcribed:
         raise NotImplementedError
 
     def place(self) -> Any:
@@ -79,10 +104,15 @@ class Utterances:
 
 
 class UtteranceBatches(Utterances):
-    """Batches of whole utterances that are about as long as each other, as Lhotse's DynamicBucketingSampler puts them together."""
+    """Batches of whole utterances that are about as long as each other, as Lhotse's DynamicBucketingSampler puts them together.
 
-    def __init__(self, store: FrameStore, utterances: int, seed: int, delay: int = 0):
+    Args:
+      chosen: numbers of those to take; None: all.
+    """
+
+    def __init__(self, store: FrameStore | CtcStore, utterances: int, seed: int, delay: int = 0, chosen: Sequence[int] | None = None):
         super().__init__(store, utterances, seed, delay)
+        chosen = range(store.num_utts) if chosen is None else chosen
         self.epoch, self.drawn = 0, 0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that cuts in memory save none
@@ -90,9 +120,9 @@ class UtteranceBatches(Utterances):
             from lhotse.dataset.sampling import DynamicBucketingSampler
 
             # Cuts that stand for the store's utterances: their ids are the utterances' numbers.
-            cuts = CutSet.from_cuts(MonoCut(id=str(index), start=0, duration=FRAME_S * int(length), channel=0)
-                                    for index, length in enumerate(np.diff(store.offsets)))
-            buckets = min(BUCKETS, max(2, store.num_utts // (2 * utterances)))
+            cuts = CutSet.from_cuts(MonoCut(id=str(index), start=0, duration=FRAME_S * int(store.offsets[index + 1] - store.offsets[index]),
+                                            channel=0) for index in chosen)
+            buckets = min(BUCKETS, max(2, len(chosen) // (2 * utterances)))
             self.sampler = DynamicBucketingSampler(cuts, max_cuts=utterances, num_buckets=buckets, shuffle=True, seed=seed, world_size=1, rank=0)
         self.batches = self.passes()
 
@@ -105,7 +135,7 @@ class UtteranceBatches(Utterances):
                     yield [int(cut.id) for cut in cuts]
             self.epoch, self.drawn = self.epoch + 1, 0
 
-    def draw(self) -> Chunk:
+    def draw(self) -> Chunk | Transcribed:
         batch = next(self.batches)
         return self.piece([(index, 0) for index in batch], max(map(self.steps, batch)))
 
@@ -116,6 +146,17 @@ class UtteranceBatches(Utterances):
         """place: passes that are done, and batches of this one."""
         self.epoch, self.drawn = place
         self.batches = self.passes()
+
+
+class TranscribedBatches(UtteranceBatches):
+    """The same with the units of a CTC store."""
+
+    def piece(self, places: list[tuple[int, int]], size: int) -> Transcribed:
+        indices = [index for index, _ in places]
+        labels = [torch.from_numpy(self.store.utt_labels(index).astype(np.int64)) for index in indices]
+        steps = torch.tensor([self.steps(index) for index in indices])
+        return Transcribed(torch.stack([self.features(index, 0, size) for index in indices]), steps, steps - self.delay, torch.cat(labels),
+                           torch.tensor([len(one) for one in labels]))
 
 
 class UtteranceStreams(Utterances):
@@ -132,7 +173,7 @@ class UtteranceStreams(Utterances):
         self.chunk, self.streams = chunk, list[tuple[int, int]]()
         self.begin_pass(0)
 
-    def draw(self) -> Chunk:
+    def draw(self) -> Chunk | Transcribed:
         self.streams = [(index, begin + self.chunk) for index, begin in self.streams]
         for number in range(self.count):
             if number == len(self.streams):

@@ -26,7 +26,7 @@ class Ensemble:
     def __init__(self, folder, members: Sequence[tuple[Network, float]]):
         first = members[0][0]
         for network, _ in members[1:]:
-            for what in ("num_classes", "label_map", "dim", "cmvn"):
+            for what in ("num_classes", "label_map", "dim", "cmvn", "subsampling"):
                 expected, found = getattr(first, what), getattr(network, what)
                 if expected != found:
                     raise RecipeError(f"members of an ensemble differ in {what}", file=folder, id=network.path,
@@ -35,6 +35,7 @@ class Ensemble:
         self.path, self.members = Path(folder), list(members)
         self.num_classes, self.dim = first.num_classes, first.dim
         self.cmvn, self.label_map, self.extractor = first.cmvn, first.label_map, first.extractor
+        self.subsampling, self.units = first.subsampling, first.units
         self.parameters = sum(network.parameters for network, _ in members)
         self.display = " + ".join(network.display for network, _ in members)
         self.config = {"members": [str(network.path) for network, _ in members],

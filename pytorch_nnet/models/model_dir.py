@@ -2,7 +2,7 @@
 
     model.safetensors   weights          config.yaml   every option of the training, and the resolved shape
     prior_counts        label counts, a Kaldi text vector
-    info.json           kind, parameters, display name, num_classes, dim, cmvn, label_map
+    info.json           kind, parameters, display name, num_classes, dim, cmvn, label_map; of a CTC network its units and subsampling
 
 An ensemble's directory holds ensemble.yaml instead (models.ensemble).
 """
@@ -24,7 +24,9 @@ from ..frames.store import CONTEXT, MAX_CLASSES, WINDOW
 from ..io.errors import RecipeError, reading, require_file
 from ..io.options import load_config
 from ..io.publish import publish
+from ..lang.units import Units
 from .architecture import shape_from
+from .facts import units_in
 from .registry import build_network, count_parameters
 from .sequence import SequenceNetwork
 
@@ -37,6 +39,7 @@ class Network:
 
     priors: (K,) float64, sums to 1. num_classes: K. config: the training's options. label_map: what its classes mean.
     cmvn: how to normalise the features given to it. parameters, display: for tables. sha256: of its weights.
+    subsampling: frames to an output. units: of a CTC network, what its classes are; None: they are pdfs.
     """
 
     def __init__(self, folder, module: nn.Module, counts: np.ndarray, config: dict[str, Any], info: dict[str, Any],
@@ -51,6 +54,8 @@ class Network:
         self.cmvn: dict[str, bool] = info["cmvn"]
         self.label_map: str = info["label_map"]
         self.extractor: dict[str, Any] = info.get("extractor", {})
+        self.subsampling: int = subsampling(module)
+        self.units: Units | None = units_in(info, self.path / "info.json")
         self.priors = priors(counts)
 
     @property
@@ -64,7 +69,8 @@ class Network:
 
     @torch.inference_mode()
     def posteriors(self, features: np.ndarray) -> np.ndarray:
-        """Normalised features (T, dim) -> (T, num_classes) float32 class probabilities of every frame.
+        """Normalised features (T, dim) -> (outputs(T, subsampling), num_classes) float32 class probabilities, of every frame unless it
+        subsamples.
 
         Every frame sees what it saw in training: a window of 41 rows, with zeros beyond the utterance, or the utterance.
         """
@@ -88,7 +94,8 @@ def usable_device(name: str) -> torch.device:
 
 
 def window_logits(module: nn.Module, padded: Tensor, batch: int = BATCH) -> Tensor:
-    """Padded utterance (T + 40, dim) float32 -> logits (T, K) of all its windows, `batch` of them at a time.
+    """Padded utterance (T + 40, dim) float32 -> logits (T, K) of all its windows, `batch` of them at a time; of a network over utterances
+    that subsamples so many fewer.
 
     A network whose windows share work has `utterance_logits`, which gives the same in less time. One over utterances sees no padding.
     """
@@ -167,6 +174,9 @@ def load_network(folder, device: str = "cpu") -> Network:
         compare_shapes(build_network(shape, info["num_classes"], info["dim"]), folder / "model.safetensors")
     module = build_network(shape, info["num_classes"], info["dim"])
     load_weights(module, folder / "model.safetensors")
+    if subsampling(module) != info.get("subsampling", 1):
+        raise RecipeError("info.json and config.yaml of a network differ", file=folder / "info.json", id="subsampling",
+                          expected=subsampling(module), found=info.get("subsampling", 1), next="train it again (steps/train_nnet)")
     counts = read_counts(folder / "prior_counts")
     if len(counts) != info["num_classes"]:
         raise RecipeError("prior counts do not fit the network", file=folder / "prior_counts",
@@ -183,13 +193,18 @@ def load_network(folder, device: str = "cpu") -> Network:
 def check_info(info: dict[str, Any], path) -> None:
     """Raises RecipeError where an entry of info.json is of another type than `save_model` writes."""
     types = {"kind": str, "parameters": int, "display": str, "num_classes": int, "dim": int, "cmvn": dict, "label_map": str, "extractor": dict,
-             "sha256": str}
-    for name, kind in types.items():
-        value = info.get(name, kind())
+             "sha256": str, "subsampling": int, "units": dict}
+    for name in types.keys() & info.keys():
+        value, kind = info[name], types[name]
         limit = MAX_CLASSES if name == "num_classes" else 1 << 40
         if type(value) is not kind or isinstance(value, int) and not 0 < value <= limit:
             raise RecipeError("bad entry of info.json", file=path, id=name, expected=kind.__name__, found=repr(value)[:80],
                               next="train it again (steps/train_nnet)")
+
+
+def subsampling(module: nn.Module) -> int:
+    """Frames to an output."""
+    return module.subsampling if isinstance(module, SequenceNetwork) else 1
 
 
 def compare_shapes(module: nn.Module, path) -> None:

@@ -16,14 +16,15 @@ def multiplications(network: nn.Module, dim: int, window: int = WINDOW) -> int:
     """Multiplications of the forward pass of one window, biases and activations not counted.
 
     That is what one frame costs if every window is computed by itself, as the paper's networks compute it; what the
-    windows of an utterance share (models.shared) is not taken off. Of a network over utterances, one step.
+    windows of an utterance share (models.shared) is not taken off. Of a network over utterances one step, or the share of one that a frame
+    has where there are fewer outputs than frames.
     """
     total, whole = 0, isinstance(network, SequenceNetwork)
 
     def count(layer: nn.Module, arguments: tuple, keywords: dict, output: torch.Tensor) -> None:
         nonlocal total
         if isinstance(layer, (nn.Conv1d, nn.Conv2d)):
-            total += (output[0, :, 0] if whole else output[0]).numel() * layer.weight[0].numel()  # time comes after the channels
+            total += (output[0, :, 0] if whole else output[0]).numel() * layer.weight[0].numel()  # one step: time comes after the channels
         elif isinstance(layer, nn.RNNBase):
             total += sum(weight.numel() for name, weight in layer.named_parameters() if name.startswith("weight"))
             total += CELL_PRODUCTS * layer.hidden_size * layer.num_layers * (1 + layer.bidirectional)
@@ -42,4 +43,4 @@ def multiplications(network: nn.Module, dim: int, window: int = WINDOW) -> int:
     finally:
         for handle in handles:
             handle.remove()
-    return total
+    return total // network.subsampling if isinstance(network, SequenceNetwork) else total

@@ -17,23 +17,30 @@ class SequenceNetwork(nn.Module):
     """Base of these networks.
 
     delay: steps by which outputs come late. streaming: whether outputs depend on no later input, so that chunks give what the whole does.
+    subsampling: steps to an output, of a network that CTC trains; of one with less than an output a frame the delay is 0.
     """
 
     delay = 0
     streaming = True
+    subsampling = 1
 
     def forward(self, x: Tensor, lengths: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """(B, T, dim), utterances of `lengths` (B,) int64 steps and zeros after them -> logits (B, T, K) and the state behind.
+        """(B, T, dim), utterances of `lengths` (B,) int64 steps and zeros after them -> logits (B, outputs(T), K) and the state behind.
 
         state: of the chunk before; None at the beginning of utterances. A network that does not stream takes whole utterances.
         """
         raise NotImplementedError
 
     def utterance_logits(self, features: Tensor) -> Tensor:
-        """Logits (T, K) of the frames of one utterance, (T, dim)."""
+        """Logits (outputs(T), K) of one utterance, (T, dim)."""
         rows = pad(features, (0, 0, 0, self.delay)).unsqueeze(0)
         logits, _ = self(rows, torch.tensor([rows.shape[1]]))
         return logits[0, self.delay:]
+
+
+def outputs(frames, subsampling: int):
+    """How many outputs a network has for so many frames, an int or a tensor of them: the last one may stand for fewer than the others."""
+    return (frames + subsampling - 1) // subsampling
 
 
 class Stream:

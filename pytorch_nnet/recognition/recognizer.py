@@ -20,7 +20,7 @@ import numpy as np
 
 from ..corpus.audio import read_audio
 from ..decoding.decode import k2_python
-from ..decoding.forward import PRIOR_FLOOR, scaled_loglikes
+from ..decoding.forward import loglikes_of
 from ..decoding.lattice import Lattice, LatticeReader, timed_paths
 from ..decoding.posteriors import confidences
 from ..decoding.search import FRAMES_PER_SECOND, SearchOptions
@@ -47,7 +47,7 @@ class Recognizer:
         self.package, self.model = package, package.model
         self.config = FbankConfig.from_dict({key: value for key, value in self.model.extractor.items() if key != "feature_type"})
         self.words = {number: word for word, number in read_symbols(package.graph / "words.txt").items()}
-        self.offset = package.search.prior_scale * np.log(np.maximum(self.model.priors, PRIOR_FLOOR))
+        self.loglikes = loglikes_of(self.model, package.search.prior_scale)
         self.python = k2_python()
 
     @classmethod
@@ -70,7 +70,7 @@ class Recognizer:
                     transcripts.append(Transcript(str(path), channel, seconds))
                     for begin, end in cut_at_pauses(features.sum(1), FRAMES_PER_SECOND):
                         pieces.append((len(transcripts) - 1, begin, end))
-                        yield scaled_loglikes(self.model.posteriors(features[begin:end]), self.offset)
+                        yield self.loglikes(self.model.posteriors(features[begin:end]))
 
         with tempfile.TemporaryDirectory(prefix="transcribe.") as folder:
             lattices = self.search(matrices(), Path(folder))
@@ -97,6 +97,7 @@ class Recognizer:
     def search(self, matrices: Iterator[np.ndarray], folder: Path) -> dict[int, Lattice]:
         """Lattices of the matrices of log-likelihoods, by number; those without a path are missing."""
         options = [f"--{name.replace('_', '-')}={getattr(self.package.search, name)}" for name in SearchOptions.__dataclass_fields__]
+        options.append(f"--subsampling={self.model.subsampling}")
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         command = [self.python, "-m", "pytorch_nnet.decoding.k2_decode", *options, str(self.package.graph), "1", str(folder)]
         log = folder / "decode.log"

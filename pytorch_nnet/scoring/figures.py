@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Sequence
 
 from ..io.publish import publish_path
-from ..training.records import changes, millions_seen, read_records
+from ..training.records import changes, error_rate, millions_seen, rate_names, read_records
 from .results import System
 
 
@@ -30,12 +30,13 @@ def draw_learning_curves(path: Path, curves: dict[str, list[dict]]) -> str:
     for index, (label, records) in enumerate(curves.items()):
         frames, found = millions_seen(records), changes(records)
         style = dict(color=f"C{index % 10}", linestyle=("-", "--", ":")[index // 10 % 3], linewidth=1.4)
-        for axis, values in zip(axes, ([record["valid_loss"] for record in records], [100 * record["valid_fer"] for record in records])):
+        for axis, values in zip(axes, ([record["valid_loss"] for record in records], [100 * error_rate(record)[1] for record in records])):
             axis.plot(frames, values, label=label, **style)
             for marker, epochs in ((".", [one.epoch for one in found if one.rate is not None]),
                                    ("x", [one.epoch for one in found if one.rollback])):
                 axis.plot([frames[epoch - 1] for epoch in epochs], [values[epoch - 1] for epoch in epochs], marker, color=style["color"])
-    for axis, title in zip(axes, ("cross-entropy, dev (nats per frame)", "FER, dev (%)")):
+    kinds = rate_names(record for records in curves.values() for record in records)
+    for axis, title in zip(axes, ("cross-entropy, dev (nats per frame)", f"{kinds}, dev (%)")):
         axis.set(title=title, xlabel="training frames (millions)")
         axis.grid(alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=8)

@@ -11,8 +11,8 @@ from typing import Callable
 
 from ..io.errors import RecipeError
 from ..io.options import load_config
-from ..training.records import read_records
-from .results import count_parameters, read_fer, read_json
+from ..training.records import error_rate, read_records
+from .results import count_parameters, read_json
 from .tune import choose, read_sweep
 
 KINDS = ("final.mdl, num_jobs with ali.1.gz, model.safetensors, ensemble.yaml, HCLG.fst, meta.json of a store, "
@@ -58,8 +58,10 @@ def network(folder: Path) -> str:
 def unfinished_network(folder: Path) -> str:
     """A training that was stopped or goes on: train.jsonl without weights."""
     records = read_records(folder)
-    last = f"FER {100 * records[-1]['valid_fer']:.2f} %" if records else ""
-    return join("network, training not finished", f"{len(records)} epochs so far", last)
+    if not records:
+        return join("network, training not finished", "0 epochs so far")
+    name, rate = error_rate(records[-1])
+    return join("network, training not finished", f"{len(records)} epochs so far", f"{name} {100 * rate:.2f} %")
 
 
 def graph(folder: Path) -> str:
@@ -158,8 +160,11 @@ def parameters(folder: Path) -> str:
 
 
 def errors(folder: Path) -> str:
-    fer = read_fer(folder, [])
-    return "FER not evaluated" if fer is None else f"FER {fer:.2f} %"
+    """The error rate on dev: FER of frames, UER of a CTC network's units."""
+    path = folder / "eval.json"
+    found = read_json(path) if path.exists() else {}
+    name = "uer" if "uer" in found else "fer"
+    return f"{name.upper()} {100 * found[name]:.2f} %" if name in found else "FER not evaluated"
 
 
 def join(*parts: str) -> str:

@@ -140,7 +140,11 @@ def read_timing(path) -> dict[str, float]:
 
 def read_fer(folder: Path, missing: list[str]) -> float | None:
     if (folder / "eval.json").exists():
-        return 100.0 * read_json(folder / "eval.json")["fer"]
+        result = read_json(folder / "eval.json")
+        if "fer" in result:
+            return 100.0 * result["fer"]
+        missing.append(f"FER: CTC learns no labels of frames; {100 * result['uer']:.2f} % of the units of the best path are wrong")
+        return None
     missing.append("FER: a GMM has none" if (folder / "final.mdl").exists() else "FER: no eval.json")
     return None
 

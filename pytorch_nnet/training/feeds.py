@@ -1,27 +1,30 @@
-"""What a network learns from: windows, each by itself or all of an utterance, or utterances, perhaps in chunks. The trainer sees one interface."""
+"""What a network learns from: windows, each by itself or all of an utterance, or utterances, perhaps in chunks, perhaps with units in place of
+labels of frames. The trainer sees one interface."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from ..frames.ctc_store import CtcStore
 from ..frames.sampler import Batch, FrameSampler
 from ..frames.store import CONTEXT, WINDOW, FrameStore
-from ..frames.utterances import Chunk, UtteranceBatches, Utterances, UtteranceStreams
+from ..frames.utterances import Chunk, Transcribed, TranscribedBatches, UtteranceBatches, Utterances, UtteranceStreams
 from ..io.errors import RecipeError
 from ..models.sequence import SequenceNetwork, State
 from .options import TrainOptions
 from .processes import Processes
 
-Piece = Batch | Chunk  # both have labels (N,), and frames (N,) as keys of the soft labels
+# The first two have labels (N,), and frames (N,) as keys of the soft labels. `size` counts the frames of each.
+Piece = Batch | Chunk | Transcribed
 
 
 class Feed(Protocol):
-    """draw: the next piece. logits: (N, K) of its labelled frames. state, restore: where the stream is, for a checkpoint; carried: what
-    the network takes from one piece to the next, for it too."""
+    """draw: the next piece. logits: (N, K) of its labelled frames, or (B, outputs, K) of its utterances. state, restore: where the stream is,
+    for a checkpoint; carried: what the network takes from one piece to the next, for it too."""
 
     carried: State
 
@@ -52,15 +55,13 @@ class UtteranceFeed:
     """Whole utterances; --batch counts them, --chunk says after how many steps the weights move and errors stop."""
 
     def __init__(self, store: FrameStore, options: TrainOptions, processes: Processes, device: torch.device, network: nn.Module):
-        for name, wanted in (("mask_channels", 0), ("mask_frames", 0)):
-            if getattr(options, name) != wanted:
-                raise RecipeError("bands are hidden in windows drawn one by one only", id=name, expected=wanted, found=getattr(options, name),
-                                  next="leave it out where whole utterances are trained on")
-        if processes.count > 1:
-            raise RecipeError("whole utterances are trained on in one process", id="processes", expected=1, found=processes.count)
-        delay = network.delay if isinstance(network, SequenceNetwork) else 0
-        if options.chunk and not getattr(network, "streaming", False):
-            raise RecipeError("a network of both directions, or over windows, has no chunks", id="chunk", expected=0, found=options.chunk)
+        check_utterance_options(options, processes, network)
+        delay = 0
+        if isinstance(network, SequenceNetwork):
+            delay = network.delay
+            if network.subsampling > 1:
+                raise RecipeError("labels of frames want an output for each frame", id="subsampling", expected=1, found=network.subsampling,
+                                  next="--subsampling 1, or --objective ctc")
         if options.chunk:
             self.sampler: Utterances = UtteranceStreams(store, options.batch, options.seed, options.chunk, delay)
         else:
@@ -80,6 +81,29 @@ class UtteranceFeed:
         return logits[piece.labelled.to(self.device)]
 
 
+class TranscriptFeed:
+    """Whole utterances and their units, for CTC; --batch counts utterances.
+
+    Args:
+      chosen: numbers of the utterances to train on.
+    """
+
+    def __init__(self, store: CtcStore, options: TrainOptions, processes: Processes, device: torch.device, network: SequenceNetwork,
+                 chosen: Sequence[int]):
+        check_utterance_options(options, processes, network)
+        if options.chunk:
+            raise RecipeError("CTC needs whole utterances", id="chunk", expected=0, found=options.chunk)
+        sampler = TranscribedBatches(store, options.batch, options.seed, network.delay, chosen)
+        self.draw, self.state, self.restore = sampler.draw, sampler.state, sampler.restore
+        self.device, self.delay = device, network.delay
+        self.carried: State = {}
+
+    def logits(self, network: nn.Module, piece: Transcribed) -> Tensor:
+        """(B, outputs, K); beyond an utterance's end they mean nothing."""
+        logits, _ = network(piece.inputs.to(self.device), piece.lengths)
+        return logits[:, self.delay:]
+
+
 class UtteranceWindowFeed(UtteranceFeed):
     """Whole utterances for a network over windows: each is all of its windows, with zeros beyond its ends."""
 
@@ -87,6 +111,18 @@ class UtteranceWindowFeed(UtteranceFeed):
         rows = pad(piece.inputs, (0, 0, CONTEXT, CONTEXT))
         windows = rows.unfold(1, WINDOW, 1).transpose(2, 3)  # a view (B, L, 41, dim)
         return network(windows[piece.labelled].to(self.device))
+
+
+def check_utterance_options(options: TrainOptions, processes: Processes, network: nn.Module) -> None:
+    """Raises RecipeError for options that windows drawn one by one alone have, and for chunks where the network needs all of the utterance."""
+    for name, wanted in (("mask_channels", 0), ("mask_frames", 0)):
+        if getattr(options, name) != wanted:
+            raise RecipeError("bands are hidden in windows only", id=name, expected=wanted, found=getattr(options, name),
+                              next="leave it out for a network over utterances, and for mmi and smbr")
+    if processes.count > 1:
+        raise RecipeError("whole utterances are trained on in one process", id="processes", expected=1, found=processes.count)
+    if options.chunk and not getattr(network, "streaming", False):
+        raise RecipeError("a network of both directions needs whole utterances", id="chunk", expected=0, found=options.chunk)
 
 
 def open_feed(store: FrameStore, options: TrainOptions, processes: Processes, device: torch.device, network: nn.Module, whole: bool = False) -> Feed:

@@ -11,6 +11,8 @@ from ..io.options import option, record
 from ..models.architecture import Architecture
 
 SEQUENCE = ("mmi", "smbr")  # the objectives that are sums over the paths of a lattice
+# By objective: how the rate of errors on the dev store is called.
+ERROR_RATES = {"frames": "fer", **dict.fromkeys(SEQUENCE, "fer"), "ctc": "uer"}
 
 
 @dataclass
@@ -32,7 +34,7 @@ class TrainOptions(Architecture):
     nesterov: bool = option(True, "Nesterov momentum (the CNNs) or classical (the LSTMs)")
     max_norm: float = option(0.0, "scale gradients of a larger Euclidean norm down to this; 0: never")
 
-    criterion: str = option("loss", "what must improve on the dev store: loss or fer")
+    criterion: str = option("loss", "what must improve on the dev store: loss, or the error rate: fer of frames, uer of a CTC network's units")
     decay: float = option(0.7, "factor on the learning rate at each decay")
     patience: int = option(5, "epochs without improvement before a decay")
     restart_count: bool = option(True, "count those epochs anew after a decay")
@@ -45,7 +47,7 @@ class TrainOptions(Architecture):
     top_c: int = option(90, "soft labels used of each frame, at most")
     renormalize: bool = option(False, "divide the kept soft labels by their sum (the paper does not)")
 
-    objective: str = option("frames", "what is learned: frames (their labels), or the right path through lattices (steps/make_denlats): mmi or smbr")
+    objective: str = option("frames", "frames: their labels; mmi or smbr: the right path through lattices (steps/make_denlats); ctc: units of a CTC store")
     denlats: str = option("", "mmi, smbr: lattices of the training store")
     dev_denlats: str = option("", "mmi, smbr: lattices of the dev store, to validate on")
     frame_smoothing: float = option(0.1, "mmi, smbr: weight of the frames' cross-entropy, the rest is the lattices'")
@@ -63,7 +65,8 @@ class TrainOptions(Architecture):
     def check(self) -> None:
         """Raises RecipeError for values that make no training, or no network."""
         self.resolved()
-        for name, allowed in (("criterion", ("loss", "fer")), ("objective", ("frames", *SEQUENCE)), ("precision", ("float32", "bfloat16")),
+        for name, allowed in (("objective", tuple(ERROR_RATES)), ("criterion", ("loss", ERROR_RATES.get(self.objective, "fer"))),
+                              ("precision", ("float32", "bfloat16")),
                               ("matmul_precision", ("highest", "high", "medium"))):
             if getattr(self, name) not in allowed:
                 raise RecipeError("bad value for an option", id=name, expected=" or ".join(allowed),

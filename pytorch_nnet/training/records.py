@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple, Sequence
+from typing import Iterable, NamedTuple, Sequence
 
 from ..io.errors import RecipeError, reading
 
 NAME = "train.jsonl"
-NEEDED = ("epoch", "frames", "lr", "train_loss", "valid_loss", "valid_fer", "seconds", "event")
+NEEDED = ("epoch", "frames", "lr", "train_loss", "valid_loss", "seconds", "event")  # and an error rate
 
 
 def read_records(folder) -> list[dict]:
@@ -23,7 +23,18 @@ def read_records(folder) -> list[dict]:
         for record in records:
             for key in NEEDED:
                 record[key]
+            error_rate(record)
     return records
+
+
+def error_rate(record: dict) -> tuple[str, float]:
+    """Name and value of the error rate on dev: FER of frames, UER of a CTC network's units."""
+    return ("UER", record["valid_uer"]) if "valid_uer" in record else ("FER", record["valid_fer"])
+
+
+def rate_names(records: Iterable[dict]) -> str:
+    """The names of all error rates in some records: FER, UER or both."""
+    return " or ".join(sorted({error_rate(record)[0] for record in records}))
 
 
 def require_records(folder) -> list[dict]:

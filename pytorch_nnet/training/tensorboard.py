@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Iterator, Mapping, Sequence
 
 from ..io.publish import publish
+from .records import error_rate
 
 FILE = "events.out.tfevents.0.train"  # TensorBoard looks for tfevents in the name
 VERSION = b"brain.Event:2"
-SCALARS = {"cross-entropy/training": "train_loss", "cross-entropy/dev": "valid_loss", "FER/dev": "valid_fer", "learning rate": "lr"}
+SCALARS = {"cross-entropy/training": "train_loss", "cross-entropy/dev": "valid_loss", "learning rate": "lr"}
 POLYNOMIAL = 0x82F63B78  # of CRC-32C, reversed
 
 
@@ -74,7 +75,8 @@ def events(records: Sequence[dict]) -> Iterator[bytes]:
     seconds = accumulate(record["seconds"] for record in records)
     steps = accumulate(record["frames"] for record in records)
     for record, second, step in zip(records, seconds, steps):
-        yield event(second, int(step), {tag: record[key] for tag, key in SCALARS.items()})
+        name, rate = error_rate(record)
+        yield event(second, int(step), {**{tag: record[key] for tag, key in SCALARS.items()}, f"{name}/dev": rate})
 
 
 def write_events(folder, records: Sequence[dict]) -> Path:

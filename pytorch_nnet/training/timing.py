@@ -8,13 +8,14 @@ from typing import Any, Sequence
 
 import torch
 
+from ..frames.ctc_store import CtcStore
 from ..frames.store import FrameStore
 from ..io.publish import publish
 from ..models import load_model
 from .evaluate import check_same_labels
 
 
-def time_models(store: FrameStore, folders: Sequence[str], *, frames: int, rounds: int) -> dict[str, Any]:
+def time_models(store: FrameStore | CtcStore, folders: Sequence[str], *, frames: int, rounds: int) -> dict[str, Any]:
     """Times `posteriors` on the store's first utterances that together have at least `frames` frames.
 
     Models take turns, so that a slow moment of the machine hits all alike; the least time of `rounds` is reported.

@@ -1,4 +1,4 @@
-"""The trainer: one loop for the DNN, the CNNs, the LSTMs, students and self-teaching. They differ by options only."""
+"""The trainer: one loop for the DNN, the CNNs, the LSTMs, students, self-teaching, CTC and sequence training. They differ by options only."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 import os
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..frames.ctc_store import CtcStore
 from ..frames.sampler import Windows
 from ..frames.store import FrameStore
 from ..io.errors import RecipeError
@@ -23,9 +25,9 @@ from ..models.registry import build_network
 from ..models.sequence import SequenceNetwork
 from .checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from .evaluate import evaluate, write_evaluation
-from .feeds import Piece, open_feed
+from .feeds import Piece
 from .objectives import open_objective
-from .options import HOW_NOT_WHAT, TrainOptions, recorded
+from .options import ERROR_RATES, HOW_NOT_WHAT, TrainOptions, recorded
 from .processes import ALONE, Processes
 from .schedules import Schedule
 from .sgd import Momentum
@@ -43,21 +45,21 @@ class Trainer:
       RecipeError: stores that do not belong together; a loss or gradient that explodes (the batch is saved).
     """
 
-    def __init__(self, options: TrainOptions, train: FrameStore, dev: FrameStore, folder, processes: Processes = ALONE):
+    def __init__(self, options: TrainOptions, train: FrameStore | CtcStore, dev: FrameStore | CtcStore, folder,
+                 processes: Processes = ALONE):
         options.check()
         self.processes = processes
         self.options, self.train, self.dev, self.folder = options, train, dev, Path(folder)
         self.shape = options.resolved()
         check_stores(train, dev)
-        self.counts, _ = train.label_counts(), dev.label_counts()  # of dev only to see that its labels are classes
+        for store in (train, dev):
+            store.label_counts()  # to see that its labels are classes
         torch.set_num_threads(options.threads)
         torch.set_float32_matmul_precision(options.matmul_precision)
         if options.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for equal sums; read when it starts
         torch.use_deterministic_algorithms(options.deterministic)
         self.device = usable_device(processes.device(options.device))
-        self.objective = open_objective(options, train, dev)
-        self.identity = self.identify()
         torch.manual_seed(options.seed)
         self.module = build_network(self.shape, train.num_classes, train.dim)
         if options.init:
@@ -65,8 +67,9 @@ class Trainer:
         self.module.to(self.device)
         self.network = processes.parallel(self.module)
         self.momentum = Momentum(self.module, options.momentum, options.nesterov)
-        self.feed = open_feed(train, options, processes, self.device, self.module, self.objective.whole)
-        self.dev_windows = Windows(dev, self.device)
+        self.objective = open_objective(options, train, dev, self.module, self.folder)
+        self.identity = self.identify()
+        self.feed = self.objective.feed(processes, self.device)
         self.schedule = Schedule(options)
         self.records: list[dict[str, Any]] = []
         self.finished = False
@@ -102,10 +105,10 @@ class Trainer:
 
     def judge_first_weights(self) -> None:
         """Takes those of --init for the best so far: a training that makes them no better publishes them."""
-        loss, fer = self.validate()
-        self.schedule.state.best = loss if self.options.criterion == "loss" else fer
+        loss, errors = self.validate()
+        self.schedule.state.best = loss if self.options.criterion == "loss" else errors
         if self.processes.first:
-            print(f"epoch 0: valid loss {loss:.4f}, valid FER {100 * fer:.2f} %", flush=True)
+            print(f"epoch 0: valid loss {loss:.4f}, valid {ERROR_RATES[self.options.objective].upper()} {100 * errors:.2f} %", flush=True)
 
     def epoch(self, progress: Progress) -> None:
         """Trains for one epoch, validates, follows the schedule's decision, writes log and checkpoint."""
@@ -115,11 +118,11 @@ class Trainer:
         total, frames = 0.0, 0
         for number in range(self.options.epoch_batches):
             piece = self.feed.draw()
-            frames += len(piece.labels) * self.processes.count
+            frames += piece.size * self.processes.count
             total += self.learn(piece, rate, number)
             progress.add()
-        loss, fer = self.validate()
-        decision = self.schedule.update(loss if self.options.criterion == "loss" else fer)
+        loss, errors = self.validate()
+        decision = self.schedule.update(loss if self.options.criterion == "loss" else errors)
         if decision.best:
             self.keep_best()
         if decision.rollback:
@@ -127,20 +130,20 @@ class Trainer:
             self.module.load_state_dict(self.best["best_weights"])
             self.momentum.velocity = clone(self.best["best_velocity"])
         self.finished = decision.stop
-        batches = self.options.epoch_batches
+        batches, rate_name = self.options.epoch_batches, ERROR_RATES[self.options.objective]
         self.records.append({
             "epoch": self.schedule.state.epoch, "batches": batches, "frames": frames, "lr": rate,
-            "train_loss": total / batches, "valid_loss": loss, "valid_fer": fer,
+            "train_loss": total / batches, "valid_loss": loss, f"valid_{rate_name}": errors,
             "seconds": round(time.monotonic() - start, 2), "event": decision.event})
         if self.processes.first:
             self.write_log()
             self.save()
             print(f"epoch {self.schedule.state.epoch}: rate {rate:.3g}, train loss {total / batches:.4f}, "
-                  f"valid loss {loss:.4f}, valid FER {100 * fer:.2f} % [{decision.event}]", flush=True)
+                  f"valid loss {loss:.4f}, valid {rate_name.upper()} {100 * errors:.2f} % [{decision.event}]", flush=True)
 
     def learn(self, batch: Piece, rate: float, number: int) -> float:
         """One step of gradient descent; returns the batch's loss."""
-        loss = self.objective.loss(self.logits(batch), batch.labels.to(self.device), batch.frames)
+        loss = self.objective.loss(self.logits(batch), batch)
         loss.backward()
         norm = self.momentum.clip(self.options.max_norm)
         value = self.processes.totals(float(loss.detach()), device=self.device)[0] / self.processes.count
@@ -152,7 +155,7 @@ class Trainer:
         return value
 
     def logits(self, batch: Piece) -> Tensor:
-        """(B, K) float32; with --precision bfloat16 products and convolutions are computed in it, from float32 weights."""
+        """float32, of the shape that the feed gives them; with --precision bfloat16 products and convolutions are computed in it, from float32 weights."""
         with self.autocast():
             return self.feed.logits(self.network, batch).float()
 
@@ -161,16 +164,19 @@ class Trainer:
 
     @torch.inference_mode()
     def validate(self) -> tuple[float, float]:
-        """The objective a frame (of frames: cross-entropy against the hard labels, nats), and FER, on the dev store or its stated part."""
+        """Mean loss (of cross-entropy and CTC nats an output) and error rate against the labels of the dev store or its stated part."""
         self.module.eval()
-        loss, errors, frames = 0.0, 0, 0
+        sums = np.zeros(4)
         windows = self.options.valid_frames and not self.objective.whole and not isinstance(self.module, SequenceNetwork)
-        for logits, labels, places in self.dev_frames() if windows else self.dev_utterances():
-            loss += self.objective.dev_loss(logits, labels, places)
-            errors += int((logits.argmax(1) != labels).sum())
-            frames += len(labels)
-        total_loss, total_errors, total_frames = self.processes.totals(loss, errors, frames, device=self.device)
-        return total_loss / total_frames, total_errors / total_frames
+        for logits, labels, frames in self.dev_frames() if windows else self.dev_utterances():
+            sums += self.objective.measure(logits, labels, frames)
+        loss, outputs, errors, labelled = self.processes.totals(*sums.tolist(), device=self.device)
+        return loss / outputs, errors / labelled
+
+    @cached_property
+    def dev_windows(self) -> Windows:
+        assert isinstance(self.dev, FrameStore), "networks over windows learn labels of frames"
+        return Windows(self.dev, self.device)
 
     def dev_frames(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Logits (B, K), labels (B,) and positions (B,) of this process's batches of the dev store's frames at equal distances."""
@@ -187,10 +193,10 @@ class Trainer:
         apart = max(1, self.dev.num_frames // self.options.valid_frames) if self.options.valid_frames else 1
         for index in range(0, self.dev.num_utts, apart)[self.processes.turns]:
             padded = torch.from_numpy(self.dev.padded(index)).to(self.device).float()
-            whole = self.dev.utt_slice(index)
-            labels = torch.from_numpy(self.dev.labels[whole].astype(np.int64))
+            labels = torch.from_numpy(self.dev.utt_labels(index).astype(np.int64))
             with self.autocast():
                 logits = window_logits(self.module, padded)
+            whole = self.dev.utt_slice(index)
             yield logits.float(), labels.to(self.device), torch.arange(whole.start, whole.stop)
 
     def keep_best(self) -> None:
@@ -235,10 +241,10 @@ class Trainer:
     def publish(self) -> None:
         """Writes the best weights as the model, and eval.json with its errors on the whole dev store."""
         self.module.load_state_dict(self.best["best_weights"])
-        state = self.schedule.state
-        save_model(self.folder, self.module.cpu(), options=recorded(self.shape), counts=self.counts, info={
+        state, counts = self.schedule.state, self.objective.counts()
+        save_model(self.folder, self.module.cpu(), options=recorded(self.shape), counts=counts, info={
             "num_classes": self.train.num_classes, "dim": self.train.dim, "cmvn": self.train.cmvn,
-            "extractor": self.train.extractor, "label_map": self.train.label_map,
+            "extractor": self.train.extractor, "label_map": self.train.label_map, **self.objective.facts,
             "best_epoch": state.best_epoch, "epochs": state.epoch, "batches": state.epoch * self.options.epoch_batches,
             "train_seconds": round(sum(entry["seconds"] for entry in self.records), 1)})
         write_evaluation(self.folder / "eval.json", evaluate([load_network(self.folder, self.options.device)], self.dev)[0], self.dev)
@@ -256,13 +262,13 @@ class Trainer:
                           next=f"a smaller --rate than {facts['lr']:.3g}, or --max-norm 5")
 
 
-def check_stores(train: FrameStore, dev: FrameStore) -> None:
+def check_stores(train: FrameStore | CtcStore, dev: FrameStore | CtcStore) -> None:
     """Raises RecipeError unless both stores have the same classes and features."""
     for what in ("num_classes", "label_map", "dim", "cmvn"):
         if getattr(train, what) != getattr(dev, what):
             raise RecipeError(f"training and dev store differ in {what}", file=dev.path,
                               expected=f"{getattr(train, what)} as in {train.path}", found=getattr(dev, what),
-                              next="make both with the same tree and options (steps/make_frame_store)")
+                              next="make both with the same tree, or units, and options")
 
 
 def clone(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Sequence
+from typing import Callable, Mapping, Sequence
 
-from ...training.records import Change, changes, millions_seen
+from ...training.records import Change, changes, error_rate, millions_seen, rate_names
 from .elements import escape, figure, legend, sample
 from .svg import Drawing, Panel, padded, series
 
@@ -24,23 +24,22 @@ def network_curves(name: str, records: Sequence[dict]) -> str:
     x = (0.0, seen[-1])
     width = WIDTH - LEFT - RIGHT
     losses = [record[key] for record in records for key in ("train_loss", "valid_loss")]
-    rates = [record["lr"] for record in records]
+    rates, errors, kind = [record["lr"] for record in records], [100 * error_rate(record)[1] for record in records], rate_names(records)
     panels = {
         "loss": Panel(drawing, (LEFT, STRIPS["loss"][0], width, STRIPS["loss"][1]), x, padded(losses)),
-        "fer": Panel(drawing, (LEFT, STRIPS["fer"][0], width, STRIPS["fer"][1]), x, padded(100 * record["valid_fer"] for record in records)),
+        "fer": Panel(drawing, (LEFT, STRIPS["fer"][0], width, STRIPS["fer"][1]), x, padded(errors)),
         "rate": Panel(drawing, (LEFT, STRIPS["rate"][0], width, STRIPS["rate"][1]), x, (min(rates) / 2, max(rates) * 2), log="y")}
     panels["loss"].axes("cross-entropy (nats per frame)", xticks=False)
-    panels["fer"].axes("FER on dev (%)", xticks=False)
+    panels["fer"].axes(f"{kind} on dev (%)", xticks=False)
     panels["rate"].axes("learning rate", xlabel=XLABEL, at=sorted({max(rates), min(rates)}))
     for change in changes(records):
         mark(panels, change, seen)
     panels["loss"].curve(list(zip(seen, (record["train_loss"] for record in records))), "c1 thin")
     panels["loss"].curve(list(zip(seen, (record["valid_loss"] for record in records))), "c0")
-    panels["fer"].curve(list(zip(seen, (100 * record["valid_fer"] for record in records))), "c0")
+    panels["fer"].curve(list(zip(seen, errors)), "c0")
     steps = [point for begin, end, rate in zip([0.0, *seen], seen, rates) for point in ((begin, rate), (end, rate))]
     panels["rate"].curve(steps, "c0")
-    last = records[-1]
-    told = f"{len(records)} epochs; FER {100 * last['valid_fer']:.2f}\u00a0%, at best {100 * min(r['valid_fer'] for r in records):.2f}\u00a0%"
+    told = f"{len(records)} epochs; {kind} {errors[-1]:.2f}\u00a0%, at best {min(errors):.2f}\u00a0%"
     return figure(str(drawing), f"<strong>{escape(name)}</strong> {escape(told)}", "panel")
 
 
@@ -58,18 +57,21 @@ def mark(panels: dict[str, Panel], change: Change, seen: Sequence[float]) -> Non
 
 
 def all_curves(curves: Mapping[str, Sequence[dict]]) -> str:
-    """Cross-entropy and FER of every network in one frame each."""
+    """Cross-entropy and FER, or UER, of every network in one frame each."""
     styles = [series(index) for index in range(len(curves))]
     samples = {name: sample(f'<polyline class="line {style}" points="1,5 23,5"/>') for name, style in zip(curves, styles)}
     drawings = []
-    for title, key, scale in (("cross-entropy on dev (nats per frame)", "valid_loss", 1), ("FER on dev (%)", "valid_fer", 100)):
+    kinds = rate_names(record for records in curves.values() for record in records)
+    lines: dict[str, Callable[[dict], float]] = {"cross-entropy on dev (nats per frame)": lambda record: record["valid_loss"],
+                                                 f"{kinds} on dev (%)": lambda record: 100 * error_rate(record)[1]}
+    for title, value in lines.items():
         drawing = Drawing(460, 320, f"{title} of all networks")
         seen = {name: millions_seen(records) for name, records in curves.items()}
-        values = [scale * record[key] for records in curves.values() for record in records]
+        values = [value(record) for records in curves.values() for record in records]
         reach = min(own[0] for own in seen.values()), max(own[-1] for own in seen.values())
         panel = Panel(drawing, (46, 28, 404, 248), (reach[0] / 1.1, reach[1] * 1.1), padded(values), log="x")
         panel.axes(title, xlabel=f"{XLABEL}, logarithmic", marks=6)
         for style, (name, records) in zip(styles, curves.items()):
-            panel.curve(list(zip(seen[name], (scale * record[key] for record in records))), style)
+            panel.curve(list(zip(seen[name], map(value, records))), style)
         drawings.append(str(drawing))
     return figure(f'<div class="pair">{"".join(drawings)}</div>{legend(samples)}')

@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# Networks that CTC trains, beside the hybrid systems, on the corpus of a recipe whose run.sh has come to stage 9: called in the recipe's
+# folder. Lists of systems and commands ($train_cmd) are meant to split into words.
+# shellcheck disable=SC2086
+set -euo pipefail
+
+stage=1                # first stage to run
+stop_stage=4           # last stage to run
+seed=1                 # of every network
+systems="bigru graphemes"
+hybrids="tri3 dnn cnn lstm1"  # rows of the table beside them
+prefix=true            # decode the first of the systems by prefix search too
+preset=                # sizes; empty: those of run.sh
+test_set=              # the test set's name: eval2000, test
+lm=                    # the language model's: tg, ug, lm
+nj=$(env -u OMP_NUM_THREADS nproc)  # jobs side by side; results do not depend on it (nproc itself obeys OMP_NUM_THREADS)
+decoder=k2             # k2, or kaldi
+force=false            # redo what is up to date
+status=false           # list the commands as done, stale, begun or missing, and run nothing
+dry_run=false makes=   # of utils/stages.sh: no estimates here
+help_message="Usage: local/run_ctc.sh --test-set NAME --lm NAME [options]
+ e.g.: cd egs/switchboard && ./run.sh && local/run_ctc.sh --test-set eval2000 --lm tg
+       local/run_ctc.sh --test-set test --lm ug --systems 'bigru blstm'
+
+Stages: 1 stores of units, 2 networks, 3 graphs and decoding, 4 tables: exp/ctc/results/RESULTS.md
+
+Options:
+  --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
+  --systems '.. ..'          bigru graphemes blstm lstmp tdnn [$systems]
+  --hybrids '.. ..'          systems of run.sh that stand in the table too [$hybrids]
+  --prefix true|false        decode the first of the systems by prefix search too [$prefix]
+  --test-set --lm            names of what run.sh decodes
+  --preset NAME              empty: what run.sh used
+  --seed N                   [$seed]
+  --nj N                     jobs side by side [$nj]
+  --decoder NAME             k2 or kaldi [$decoder]
+  --force                    redo what is up to date
+  --status                   list the commands as done, stale, begun or missing, and run nothing
+  --config FILE              lines of name=value"
+
+fail() { printf 'run_ctc.sh: ERROR: %s\n' "$@" >&2; exit 1; }
+
+if [ ! -f path.sh ] || [ ! -f steps/systems.sh ]; then
+  fail "call it in a recipe's folder: cd egs/switchboard && local/run_ctc.sh" "  found:    $PWD"
+fi
+. ./path.sh
+. ./cmd.sh
+. utils/parse_options.sh
+[ $# -eq 0 ] || fail "unexpected argument: $1 (see local/run_ctc.sh --help)"
+. utils/stages.sh
+hold_folder
+[ -n "$test_set" ] && [ -n "$lm" ] || fail "--test-set and --lm are needed" "  expected: such as eval2000 and tg"
+for path in exp/dnn_ali_train/.done exp/dnn_ali_dev/.done exp/frames_train/.done "data/${test_set}_fbank/feats.scp"; do
+  [ -e "$path" ] || fail "$path is not there" "  next:     ./run.sh, then local/run_ctc.sh"
+done
+[ -n "$preset" ] || preset=$(sed -n 's|.*"conf/\([^/]*\)/dnn.yaml".*|\1|p;T;q' exp/dnn/.done)
+[ -f "conf/$preset/ctc.yaml" ] || fail "no conf/$preset/ctc.yaml" "  expected: a preset with CTC" "  next:     copy conf/mini/ctc.yaml there"
+conf=conf/$preset
+. "$conf/sizes.sh"
+. steps/systems.sh
+train_data=data/train_fbank
+if [ -n "$speeds" ]; then train_data=data/train_sp_fbank; fi
+
+# What each differs by from the preset's Conv-BiGRU over phones, and what tables call it.
+declare -A differs=(
+  [bigru]="--dropout 0.2" [graphemes]="--dropout 0.2" [lstmp]="--arch recurrent" [tdnn]="--arch tdnn"
+  [blstm]="--arch recurrent --bidirectional true --delay 0 --projection 0 --head 0 --dropout 0.2")
+declare -A called=(
+  [bigru]="Conv-BiGRU, CTC of phones" [graphemes]="Conv-BiGRU, CTC of graphemes" [blstm]="BLSTM, CTC of phones"
+  [lstmp]="LSTMP, CTC of phones" [tdnn]="TDNN, CTC of phones")
+for name in $systems; do [ -n "${called[$name]-}" ] || fail "no system '$name'" "  expected: ${!called[*]}"; done
+units_of() { if [ "$1" = graphemes ]; then echo graphemes; else echo phones; fi; }
+
+if begin 1 "stores of units: phones that the alignment found spoken, graphemes of the transcripts"; then
+  for units in phones graphemes; do
+    for set in train dev; do
+      data=$train_data alignment=exp/dnn_ali_train
+      if [ "$set" = dev ]; then data=data/dev_fbank alignment=exp/dnn_ali_dev; fi
+      if [ "$units" = graphemes ]; then alignment=; fi
+      once --out "exp/ctc/${units}_$set" -- \
+        $train_cmd "exp/ctc/log/${units}_$set.log" steps/make_ctc_store --units "$units" "$data" data/lang $alignment "exp/ctc/${units}_$set"
+    done
+  done
+  end
+fi
+
+train_ctc() { # name
+  local units
+  units=$(units_of "$1")
+  once --out "exp/ctc/$1" -- \
+    $cuda_cmd "exp/ctc/$1/log/train.log" \
+    steps/train_nnet --config "$conf/ctc.yaml" --seed "$seed" ${differs[$1]} "exp/ctc/${units}_train" "exp/ctc/${units}_dev" "exp/ctc/$1"
+}
+
+if begin 2 "networks by CTC"; then
+  for name in $systems; do spawn "exp/ctc/$name/log/train.log" train_ctc "$name"; done
+  join
+  end
+fi
+
+decode_ctc() { # set name
+  local folder=exp/ctc/$2/decode_${1}_$lm
+  once --in "exp/ctc/$2" --out "$folder" -- \
+    steps/decode --nj "$decode_nj" --cmd "$decode_cmd" --decoder "$decoder" --device "$device" --acwt "$acwt" --beam "$beam" \
+    --lattice-beam "$lattice_beam" --max-active "$max_active" "exp/ctc/$2/graph" "data/${1}_fbank" "$folder"
+}
+
+decode_by_prefix() { # set name; its directories stand where those of a system called prefix would
+  local folder=exp/ctc/prefix/decode_${1}_$lm
+  once --in "exp/ctc/$2" --out "$folder" -- \
+    steps/decode_prefix --nj "$decode_nj" --cmd "$decode_cmd" --device "$device" --model "exp/ctc/$2" "exp/ctc/$2/graph" "data/${1}_fbank" "$folder"
+}
+
+if begin 3 "graphs and decoding with $decoder"; then
+  for name in $systems; do
+    once --in "exp/ctc/$name" --out "exp/ctc/$name/graph" -- \
+      $train_cmd "exp/ctc/$name/log/mkgraph.log" steps/mkgraph data/lang "exp/ctc/$name" "exp/ctc/$name/graph"
+  done
+  for set in dev "$test_set"; do
+    for name in $systems; do spawn "" decode_ctc "$set" "$name"; done
+    if [ "$prefix" = true ]; then spawn "" decode_by_prefix "$set" "${systems%% *}"; fi
+  done
+  join
+  end
+fi
+
+if begin 4 "tables, beside the hybrids"; then
+  made=() rows=($hybrids)
+  for name in $hybrids; do made+=(--in "exp/$name/decode_dev_$lm" --in "exp/$name/decode_${test_set}_$lm"); done
+  for name in $systems; do rows+=("ctc/$name=${called[$name]}") made+=(--in "exp/ctc/$name/decode_dev_$lm" --in "exp/ctc/$name/decode_${test_set}_$lm"); done
+  if [ "$prefix" = true ]; then
+    rows+=("ctc/prefix=${called[${systems%% *}]}, prefix search")
+    made+=(--in "exp/ctc/prefix/decode_dev_$lm" --in "exp/ctc/prefix/decode_${test_set}_$lm")
+  fi
+  once "${made[@]}" --out exp/ctc/results -- \
+    steps/make_tables --dev dev --test "$test_set" --lm "$lm" --baseline "${rows[0]}" exp exp/ctc/results "${rows[@]}"
+  end exp/ctc/results/RESULTS.md
+fi
+
+finish
