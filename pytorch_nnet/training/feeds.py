@@ -54,13 +54,13 @@ class UtteranceFeed:
     def __init__(self, store: FrameStore, options: TrainOptions, processes: Processes, device: torch.device, network: nn.Module):
         for name, wanted in (("mask_channels", 0), ("mask_frames", 0)):
             if getattr(options, name) != wanted:
-                raise RecipeError("bands are hidden in windows drawn one by one only", id=name, expected=wanted, found=getattr(options, name),
-                                  next="leave it out where whole utterances are trained on")
+                raise RecipeError("bands are hidden in windows only", id=name, expected=wanted, found=getattr(options, name),
+                                  next="leave it out for a network over utterances, and for mmi and smbr")
         if processes.count > 1:
             raise RecipeError("whole utterances are trained on in one process", id="processes", expected=1, found=processes.count)
         delay = network.delay if isinstance(network, SequenceNetwork) else 0
         if options.chunk and not getattr(network, "streaming", False):
-            raise RecipeError("a network of both directions, or over windows, has no chunks", id="chunk", expected=0, found=options.chunk)
+            raise RecipeError("a network of both directions needs whole utterances", id="chunk", expected=0, found=options.chunk)
         if options.chunk:
             self.sampler: Utterances = UtteranceStreams(store, options.batch, options.seed, options.chunk, delay)
         else:
