@@ -1,6 +1,7 @@
 """MMI and sMBR: sums over paths against walking through them, gradients, the lattice store, trainings with them."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
+from pytorch_nnet.decoding.denlats import silence_pdfs
 from pytorch_nnet.frames.lattices import LatticeStore, ShardWriter, join_arcs, merge_shards
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.training.feeds import UtteranceWindowFeed
@@ -209,6 +211,11 @@ def test_damage_is_noticed(stores, tmp_path):
     (path / "dst.u16").write_bytes(whole[:-2])
     with pytest.raises(RecipeError, match="wrong size"):
         LatticeStore.open(path)
+
+
+def test_classes_of_silence_are_those_of_silence_phones_alone():
+    model = SimpleNamespace(phone_of=np.array([0, 1, 1, 2, 3, 3]), pdf_of=np.array([0, 4, 5, 6, 6, 2]))
+    assert silence_pdfs(SimpleNamespace(silence_phones=[1, 2]), model) == [4, 5]
 
 
 def test_the_loss_is_that_of_the_utterances_and_smoothed(stores, first):
