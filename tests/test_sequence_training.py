@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
+from pytorch_nnet.decoding.denlats import silence_pdfs
 from pytorch_nnet.frames.lattices import LatticeStore, ShardWriter, join_arcs, merge_shards
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.training.feeds import UtteranceWindowFeed
@@ -212,6 +213,11 @@ def test_damage_is_noticed(stores, tmp_path):
         LatticeStore.open(path)
 
 
+def test_classes_of_silence_are_those_of_silence_phones_alone():
+    model = SimpleNamespace(phone_of=np.array([0, 1, 1, 2, 3, 3]), pdf_of=np.array([0, 4, 5, 6, 6, 2]))
+    assert silence_pdfs(SimpleNamespace(silence_phones=[1, 2]), model) == [4, 5]
+
+
 def test_the_loss_is_that_of_the_utterances_and_smoothed(stores, first):
     """Priors, scale and the order of utterances as they should be, and nothing from an utterance without a lattice."""
     train = stores[0]
@@ -230,7 +236,7 @@ def test_the_loss_is_that_of_the_utterances_and_smoothed(stores, first):
     loss.backward()
     assert (logits.grad[40:80] == 0).all() and (logits.grad[:40].abs().sum(1) > 0).any()
     objective = PathObjective(options(stores, first, objective="mmi", frame_smoothing=0.25), *stores, torch.nn.Flatten())
-    assert float(objective.loss(logits, piece)) == pytest.approx(0.75 * expected / 120 + 0.25 * float(cross_entropy(logits, labels)), rel=1e-5)
+    assert objective.loss(logits, piece).item() == pytest.approx(0.75 * expected / 120 + 0.25 * float(cross_entropy(logits, labels)), rel=1e-5)
 
 
 def test_windows_of_whole_utterances_are_those_of_the_store(stores, first):
