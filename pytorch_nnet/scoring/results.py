@@ -73,7 +73,7 @@ def gather(exp, systems: list[str], *, dev: str, test: str, lm: str = "", timing
         row = System(name, display or display_name(name))
         row.parameters = count_parameters(folder, row.missing)
         row.fer = read_fer(folder, row.missing)
-        row.seconds_per_frame = seconds.get(Path(name).name)
+        row.seconds_per_frame = seconds.get(name)
         if row.seconds_per_frame is None:
             row.missing.append("run time: not timed")
         decoded = [decode_name(name, lm) for name in (dev, test)]
