@@ -10,6 +10,7 @@ seed=1                 # of every network
 systems="bigru graphemes"
 hybrids="tri3 dnn cnn lstm1"  # rows of the table beside them
 prefix=true            # decode the first of the systems by prefix search too
+prefix_opts=           # options of steps/decode_prefix
 preset=                # sizes; empty: those of run.sh
 test_set=              # the test set's name: eval2000, test
 lm=                    # the language model's: tg, ug, lm
@@ -29,6 +30,7 @@ Options:
   --systems '.. ..'          bigru graphemes blstm lstmp tdnn [$systems]
   --hybrids '.. ..'          systems of run.sh that stand in the table too [$hybrids]
   --prefix true|false        decode the first of the systems by prefix search too [$prefix]
+  --prefix-opts '.. ..'      options of steps/decode_prefix, such as '--prefixes 100'
   --test-set --lm            names of what run.sh decodes
   --preset NAME              empty: what run.sh used
   --seed N                   [$seed]
@@ -108,7 +110,7 @@ decode_ctc() { # set name
 decode_by_prefix() { # set name; its directories stand where those of a system called prefix would
   local folder=exp/ctc/prefix/decode_${1}_$lm
   once --in "exp/ctc/$2" --out "$folder" -- \
-    steps/decode_prefix --nj "$decode_nj" --cmd "$decode_cmd" --device "$device" --model "exp/ctc/$2" "exp/ctc/$2/graph" "data/${1}_fbank" "$folder"
+    steps/decode_prefix $prefix_opts --nj "$decode_nj" --cmd "$decode_cmd" --device "$device" --model "exp/ctc/$2" "exp/ctc/$2/graph" "data/${1}_fbank" "$folder"
 }
 
 if begin 3 "graphs and decoding with $decoder"; then

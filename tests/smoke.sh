@@ -31,7 +31,7 @@ SECONDS=0
 (cd "$recipe" && local/run_sequence.sh --test-set eval2000 --lm tg --systems "dnn_mmi dnn_smbr cnn_smbr")
 echo "sequence training: $SECONDS s"
 SECONDS=0
-(cd "$recipe" && local/run_ctc.sh --test-set eval2000 --lm tg --hybrids "dnn cnn")
+(cd "$recipe" && local/run_ctc.sh --test-set eval2000 --lm tg --hybrids "dnn cnn" --prefix-opts "--prefixes 5 --n 5")
 echo "CTC: $SECONDS s"
 SECONDS=0
 again=$("$recipe/run.sh" --mini-size smoke --stop-stage 9)
