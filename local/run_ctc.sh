@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Networks that CTC trains, beside the hybrid systems, on the corpus of a recipe whose run.sh has come to stage 9: called in the recipe's
 # folder. Lists of systems and commands ($train_cmd) are meant to split into words.
-# shellcheck disable=SC2086
+# shellcheck disable=SC2086,SC2206
 set -euo pipefail
 
 stage=1                # first stage to run
