@@ -37,26 +37,10 @@ Options:
   --status                   list the commands as done, stale, begun or missing, and run nothing
   --config FILE              lines of name=value"
 
-fail() { printf 'run_cldnn.sh: ERROR: %s\n' "$@" >&2; exit 1; }
-
-if [ ! -f path.sh ] || [ ! -f steps/systems.sh ]; then
-  fail "call it in a recipe's folder: cd egs/switchboard && local/run_cldnn.sh" "  found:    $PWD"
-fi
-. ./path.sh
-. ./cmd.sh
-. utils/parse_options.sh
-[ $# -eq 0 ] || fail "unexpected argument: $1 (see local/run_cldnn.sh --help)"
-. utils/stages.sh
-hold_folder
-[ -n "$test_set" ] && [ -n "$lm" ] || fail "--test-set and --lm are needed" "  expected: such as eval2000 and tg"
-for path in exp/{frames_train,frames_dev,tri3/graph,timing,soft_ens_2lstm}/.done "data/${test_set}_fbank/feats.scp"; do
-  [ -e "$path" ] || fail "$path is not there" "  next:     ./run.sh, then local/run_cldnn.sh"
-done
-[ -n "$preset" ] || preset=$(sed -n 's|.*"conf/\([^/]*\)/dnn.yaml".*|\1|p;T;q' exp/dnn/.done)
-[ -f "conf/$preset/cldnn.yaml" ] || fail "no conf/$preset/cldnn.yaml" "  expected: a preset with a CLDNN" "  next:     copy conf/mini/cldnn.yaml there"
-conf=conf/$preset
-. "$conf/sizes.sh"
-. steps/systems.sh
+. "$(dirname "$0")/../steps/experiment.sh"
+need_sets
+need exp/{frames_train,frames_dev,tri3/graph,timing,soft_ens_2lstm}/.done "data/${test_set}_fbank/feats.scp"
+use_preset cldnn
 
 # What each differs by from the CLDNN of the preset, and what tables call it. The CLDNN itself has a context of 10, chunks of 20 and uniform
 # initial weights; its LSTM does not see the frame itself, nor its fully connected layers the convolutions.

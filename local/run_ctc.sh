@@ -40,26 +40,10 @@ Options:
   --status                   list the commands as done, stale, begun or missing, and run nothing
   --config FILE              lines of name=value"
 
-fail() { printf 'run_ctc.sh: ERROR: %s\n' "$@" >&2; exit 1; }
-
-if [ ! -f path.sh ] || [ ! -f steps/systems.sh ]; then
-  fail "call it in a recipe's folder: cd egs/switchboard && local/run_ctc.sh" "  found:    $PWD"
-fi
-. ./path.sh
-. ./cmd.sh
-. utils/parse_options.sh
-[ $# -eq 0 ] || fail "unexpected argument: $1 (see local/run_ctc.sh --help)"
-. utils/stages.sh
-hold_folder
-[ -n "$test_set" ] && [ -n "$lm" ] || fail "--test-set and --lm are needed" "  expected: such as eval2000 and tg"
-for path in exp/dnn_ali_train/.done exp/dnn_ali_dev/.done exp/frames_train/.done "data/${test_set}_fbank/feats.scp"; do
-  [ -e "$path" ] || fail "$path is not there" "  next:     ./run.sh, then local/run_ctc.sh"
-done
-[ -n "$preset" ] || preset=$(sed -n 's|.*"conf/\([^/]*\)/dnn.yaml".*|\1|p;T;q' exp/dnn/.done)
-[ -f "conf/$preset/ctc.yaml" ] || fail "no conf/$preset/ctc.yaml" "  expected: a preset with CTC" "  next:     copy conf/mini/ctc.yaml there"
-conf=conf/$preset
-. "$conf/sizes.sh"
-. steps/systems.sh
+. "$(dirname "$0")/../steps/experiment.sh"
+need_sets
+need exp/dnn_ali_train/.done exp/dnn_ali_dev/.done exp/frames_train/.done "data/${test_set}_fbank/feats.scp"
+use_preset ctc
 train_data=data/train_fbank
 if [ -n "$speeds" ]; then train_data=data/train_sp_fbank; fi
 

@@ -42,18 +42,7 @@ Options:
   --status                   list the commands as done, stale, begun or missing, and run nothing
   --config FILE              lines of name=value"
 
-fail() { printf 'run_paper.sh: ERROR: %s\n' "$@" >&2; exit 1; }
-
-if [ "${1-}" = --help ]; then echo "$help_message"; exit 0; fi
-if [ ! -f path.sh ] || [ ! -f steps/systems.sh ]; then
-  fail "call it in a recipe's folder: cd egs/switchboard && local/run_paper.sh" "  found:    $PWD"
-fi
-. ./path.sh
-. ./cmd.sh
-. utils/parse_options.sh
-[ $# -eq 0 ] || fail "unexpected argument: $1 (see local/run_paper.sh --help)"
-. utils/stages.sh
-hold_folder
+. "$(dirname "$0")/../steps/experiment.sh"
 
 numbers() { # name least most values...: in their shortest form, as they name folders (0.50 and .5 are 0.5), each once
   local name=$1 least=$2 most=$3

@@ -35,33 +35,17 @@ Options:
   --status                   list the commands as done, stale, begun or missing, and run nothing
   --config FILE              lines of name=value"
 
-fail() { printf 'run_sequence.sh: ERROR: %s\n' "$@" >&2; exit 1; }
-
-if [ ! -f path.sh ] || [ ! -f steps/systems.sh ]; then
-  fail "call it in a recipe's folder: cd egs/switchboard && local/run_sequence.sh" "  found:    $PWD"
-fi
-. ./path.sh
-. ./cmd.sh
-. utils/parse_options.sh
-[ $# -eq 0 ] || fail "unexpected argument: $1 (see local/run_sequence.sh --help)"
-. utils/stages.sh
-hold_folder
-[ -n "$test_set" ] && [ -n "$lm" ] || fail "--test-set and --lm are needed" "  expected: such as eval2000 and tg"
-[ -n "$preset" ] || preset=$(sed -n 's|.*"conf/\([^/]*\)/dnn.yaml".*|\1|p;T;q' exp/dnn/.done)
-conf=conf/$preset
-[ -f "$conf/sequence.yaml" ] || fail "no $conf/sequence.yaml" "  expected: a preset with the options of sequence training" "  next:     copy conf/mini/sequence.yaml there"
+. "$(dirname "$0")/../steps/experiment.sh"
+need_sets
+use_preset sequence
 nets=
 for name in $systems; do
   net=${name%_*}
   case $name in ?*_mmi | ?*_smbr) ;; *) fail "no system '$name'" "  expected: a network's name, then _mmi or _smbr" ;; esac
-  for path in "exp/$net/.done" exp/frames_train/.done exp/frames_dev/.done "exp/$net/decode_dev_$lm/num_jobs" "exp/$net/decode_${test_set}_$lm/num_jobs"; do
-    [ -e "$path" ] || fail "$path is not there" "  next:     ./run.sh, then local/run_sequence.sh"
-  done
+  need "exp/$net/.done" exp/frames_train/.done exp/frames_dev/.done "exp/$net/decode_dev_$lm/num_jobs" "exp/$net/decode_${test_set}_$lm/num_jobs"
   [ -f "$conf/$net.yaml" ] || fail "no $conf/$net.yaml" "  expected: the config that exp/$net was trained with"
   [[ " $nets " = *" $net "* ]] || nets+=" $net"
 done
-. "$conf/sizes.sh"
-. steps/systems.sh
 denlat_opts=${denlat_opts:---beam 11 --lattice-beam 5 --max-active 3000}  # beams of the lattices to learn from; sizes.sh of a preset may say
 
 # The weaker the grammar, the more the acoustics have to tell words apart, on utterances that the network knows by heart.

@@ -192,8 +192,8 @@ def options_of(path: Path) -> dict[str, bool]:
     """{--name: whether it is a flag}: of a shell script the variables that its options set, else what the usage names."""
     text = path.read_text()
     found = {"--help": True, "--config": False}
-    if "parse_options.sh" in text:
-        head = text[:text.index("parse_options.sh")]
+    if parsed := re.search(r"parse_options\.sh|experiment\.sh", text):  # the latter sources the former
+        head = text[:parsed.start()]
         for line in re.findall(r"(?m)^([a-z_0-9]+=.*)$", head):
             for name, value in re.findall(r"(?:^|\s)([a-z_0-9]+)=(\S*)", line.partition("#")[0]):
                 found["--" + name.replace("_", "-")] = value in ("true", "false")
