@@ -301,7 +301,7 @@ def test_no_source_unpickles_evaluates_or_opens_a_shell():
             if "shell" in keywords:
                 shells.append(name)
         for command in re.findall(r'\["bash", "-c", (.*)\]', text):  # a pipe between two of our own processes, each word quoted
-            quoted = r"\{unless_done\(outs\)\} \|\| |\{shlex\.join\(\w+\)\}( \| )?|\{pipe\}"
+            quoted = r"\{unless_done\(last\)\} \|\| |\{shlex\.join\(\w+\)\}( \| )?|\{pipe\}"
             assert re.fullmatch(rf'f"set -[eu]*o pipefail; ({quoted})+"', command), f"{name}: {command}"
     assert seen > 150
     assert shells == ["pytorch_nnet/corpus/audio.py"], "wav.scp's commands alone, after refuse_pipe"

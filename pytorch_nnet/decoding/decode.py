@@ -138,11 +138,12 @@ def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptio
     search = [f"--{field.name.replace('_', '-')}={getattr(options, field.name)}" for field in fields(options.SEARCH)]
     decoder = [python, "-m", f"pytorch_nnet.decoding.{options.decoder}_decode", *search, f"--subsampling={subsampling}", str(graph_dir), "JOB",
                *map(str, outs)]
+    last = [out / "failed.JOB.txt" for out in outs]  # search.decode_stream
     run_jobs(
         options.cmd,
         options.nj,
         log=f"{log}/decode.JOB.log",
-        command=["bash", "-c", f"set -o pipefail; {unless_done(outs)} || {shlex.join(forward)} | {shlex.join(decoder)}"],
+        command=["bash", "-c", f"set -o pipefail; {unless_done(last)} || {shlex.join(forward)} | {shlex.join(decoder)}"],
     )
     for out in outs:
         account(out, parts)
@@ -185,9 +186,9 @@ def check_units(graph_dir: Path, models: Sequence) -> None:
                               next="steps/mkgraph <lang> <model-dir> <graph> makes the one that belongs to it")
 
 
-def unless_done(outs: Sequence[Path]) -> str:
-    """A shell command that succeeds if job JOB is done in every directory: failed.JOB.txt comes last (search.decode_stream)."""
-    done = " && ".join(f"[ -e {shlex.quote(str(out / 'failed.JOB.txt'))} ]" for out in outs)
+def unless_done(last: Sequence[Path]) -> str:
+    """A shell command that succeeds if a job, JOB in paths, has made these files, the last that it makes."""
+    done = " && ".join(f"[ -e {shlex.quote(str(path))} ]" for path in last)
     return f"{{ {done} && echo done before >&2; }}"
 
 

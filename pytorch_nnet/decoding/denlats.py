@@ -21,7 +21,7 @@ from ..io.resume import note_work, same_work, work
 from ..lang.lang_dir import LangDir
 from ..models import load_model
 from ..training.evaluate import check_same_labels
-from .decode import k2_python
+from .decode import k2_python, unless_done
 from .search import SearchOptions
 
 
@@ -67,9 +67,9 @@ def make_denlats(lang_dir, gmm_dir, graph_dir, store_dir, model_dir, out, option
                             "--nj", options.nj, model_dir, store_dir)
     search = [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in SearchOptions.__dataclass_fields__]
     searcher = [k2_python(), "-m", "pytorch_nnet.decoding.k2_denlats", *search, str(graph_dir), str(store_dir), str(shards / "shard.JOB")]
-    done = f"{{ [ -e {shlex.quote(str(shards / 'shard.JOB' / 'meta.json'))} ] && echo done before >&2; }}"
+    last = [shards / "shard.JOB" / "meta.json"]
     run_jobs(options.cmd, options.nj, str(shards / "log" / "denlats.JOB.log"),
-             ["bash", "-c", f"set -o pipefail; {done} || {shlex.join(forward)} | {shlex.join(searcher)}"])
+             ["bash", "-c", f"set -o pipefail; {unless_done(last)} || {shlex.join(forward)} | {shlex.join(searcher)}"])
     with open(graph, "rb") as file:
         graph_hash = hashlib.file_digest(file, "sha256").hexdigest()
     networks = [{"name": network.path.name, "sha256": network.sha256, "weight": weight} for network, weight in model.members]
