@@ -34,7 +34,8 @@ PREPARED = {
 }
 # The smoke run's networks are poor, and a search of the usual width takes minutes among their hypotheses: conf/smoke/sizes.sh.
 NARROW = "--acwt 0.125 --beam 8 --lattice-beam 2 --max-active 1500"
-RENAMED = {"conf/mini/": "conf/smoke/", "steps/decode ": f"steps/decode {NARROW} ", "steps/decode_fmllr ": f"steps/decode_fmllr {NARROW} ",
+RENAMED = {"conf/mini/": "conf/smoke/", "steps/make_denlats --acwt 0.125 --lattice-beam 5": f"steps/make_denlats {NARROW}",
+           "steps/decode ": f"steps/decode {NARROW} ", "steps/decode_fmllr ": f"steps/decode_fmllr {NARROW} ",
            "steps/train_deltas ": "steps/train_deltas --num-iters 6 --max-iter-inc 4 --realign-iters 3 "}
 ELSEWHERE = {  # in lines of those documents; their options are checked all the same
     r"/ldc/": "LDC's releases are not here",
