@@ -321,6 +321,8 @@ def experiment(place, tmp_path_factory):
                                             "num_classes": 22, "max_classes": 90, "classes_kept": 12.34,
                                             "mass_kept": 0.9912,
                                             "teachers": [{"name": "lstm1"}, {"name": "lstm2"}]})
+    write_json(exp / "phones" / "meta.json", {"format": "pytorch_nnet ctc store 1", "num_frames": 157, "num_utts": 4, "num_classes": 9, "dim": 31,
+                                               "num_tokens": 42, "units": {"kind": "phones"}})
     write_json(exp / "lattices" / "meta.json", {"format": "pytorch_nnet lattice store 1", "num_frames": 157, "num_utts": 4, "num_classes": 22, "num_arcs": 1600,
                                                 "failed": {"a": "no path"}, "networks": [{"name": "dnn"}]})
     (exp / "graph").mkdir()
@@ -343,6 +345,7 @@ def experiment(place, tmp_path_factory):
     ("dnn", "DNN: 500 parameters, 22 classes, FER not evaluated, best epoch 3 of 5"),
     ("ens", "ensemble: 1500 parameters, FER not evaluated, 0.25 cnn + 0.75 dnn"),
     ("young", "network, training not finished: 1 epochs so far, FER 50.00 %"),
+    ("phones", "CTC store: 4 utterances, 157 frames, 9 classes, 42 phones, 31 dimensions"),
     ("frames", "frame store: 4 utterances, 157 frames, 22 classes, 31 dimensions"),
     ("soft", "soft labels: 157 frames, 22 classes, at most 90 a frame, 12.3 on average, mass 99.12 %, by lstm1 + lstm2"),
     ("lattices", "lattices: 4 utterances, 157 frames, 22 classes, 10.2 arcs a frame, 1 failed, by dnn"),

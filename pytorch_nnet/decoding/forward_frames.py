@@ -8,14 +8,12 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..frames.store import FrameStore
 from ..io.errors import run_main
 from ..io.options import option, parse
 from ..models import load_model
 from ..training.dump import shard_range
-from .forward import PRIOR_FLOOR, Scorer, scaled_loglikes, write_loglikes
+from .forward import Scorer, loglikes_of, write_loglikes
 
 USAGE = """Usage: python -m pytorch_nnet.decoding.forward_frames [options] <nnet> <frame-store>
  e.g.: python -m pytorch_nnet.decoding.forward_frames --job 1 --nj 4 exp/cnn exp/frames_train | ..."""
@@ -35,9 +33,9 @@ def main(argv: list[str]) -> None:
     options, (folder, path) = parse(ForwardOptions, argv, USAGE, nargs=2)
     torch.set_num_threads(1)
     model, store = load_model(folder, options.device), FrameStore.open(path, check_hashes=False)  # decoding.denlats has checked
-    offset = options.prior_scale * np.log(np.maximum(model.priors, PRIOR_FLOOR))
+    loglikes = loglikes_of(model, options.prior_scale)
     utterances = ((store.utts[index], features) for index, features, _ in store.utterances(shard_range(store, options.job, options.nj)))
-    write_loglikes(Scorer(utterances, lambda rows: [scaled_loglikes(model.posteriors(rows), offset)], [model.num_classes]), sys.stdout.buffer)
+    write_loglikes(Scorer(utterances, lambda rows: [loglikes(model.posteriors(rows))], [model.num_classes]), sys.stdout.buffer)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ class Composer:
                 next="check that G.fst and L_disambig.fst use the same words.txt (utils/validate_lang)",
             )
 
+
 class GraphBuilder(Composer):
     """Builds HCLG.
 

@@ -79,13 +79,15 @@ def graph(folder: Path) -> str:
 
 def store(folder: Path) -> str:
     meta = read_json(folder / "meta.json")
-    kind = re.fullmatch(r"pytorch_nnet (frame|soft-label|lattice) store \d+", str(meta.get("format")))
+    kind = re.fullmatch(r"pytorch_nnet (frame|soft-label|lattice|ctc) store \d+", str(meta.get("format")))
     if not kind:
         raise RecipeError("meta.json of an unknown kind", file=folder / "meta.json",
-                          expected="a frame store, a soft-label store or a lattice store", found=meta.get("format"))
+                          expected="a frame store, a CTC store, a soft-label store or a lattice store", found=meta.get("format"))
     counts = (f"{meta['num_frames']} frames", f"{meta['num_classes']} classes")
     if kind[1] == "frame":
         return join("frame store", f"{meta['num_utts']} utterances", *counts, f"{meta['dim']} dimensions")
+    if kind[1] == "ctc":
+        return join("CTC store", f"{meta['num_utts']} utterances", *counts, f"{meta['num_tokens']} {meta['units']['kind']}", f"{meta['dim']} dimensions")
     if kind[1] == "lattice":
         return join("lattices", f"{meta['num_utts']} utterances", *counts, f"{meta['num_arcs'] / meta['num_frames']:.1f} arcs a frame",
                     f"{len(meta['failed'])} failed", "by " + " + ".join(network["name"] for network in meta["networks"]))
