@@ -9,6 +9,7 @@ Prints a Markdown table with machine and commit; the goals are those of a two-co
 default mini corpus, 4 for smoke, 3 GB for any process. The folder egs/bench.* is kept, as results may be wanted.
 """
 
+import math
 import os
 import re
 import subprocess
@@ -87,6 +88,31 @@ class Peak:
         self.running = False
         self.thread.join()
         return self.kilobytes
+
+
+def test_set(recipe):
+    """The test set's filterbanks: of the mini corpus and Switchboard, or of AN4."""
+    return next(recipe / "data" / name for name in ("eval2000_fbank", "test_fbank") if (recipe / "data" / name).is_dir())
+
+
+def repeated(source, folder, least):
+    """Makes a data directory of the source's features as often as it takes for `least` seconds, under other ids; returns its seconds."""
+    columns = {name: [line.split(maxsplit=1) for line in (source / name).read_text().splitlines()]
+               for name in ("feats.scp", "utt2num_frames", "utt2spk", "cmvn.scp")}
+    seconds = sum(int(frames) for _, frames in columns["utt2num_frames"]) / 100
+    copies = math.ceil(least / seconds)
+    folder.mkdir()
+    for name, rows in columns.items():
+        with open(folder / name, "w") as file:
+            for number in range(copies):
+                for key, value in rows:
+                    file.write(f"c{number:03d}-{key} {f'c{number:03d}-' * (name == 'utt2spk')}{value}\n")
+    return copies * seconds
+
+
+def as_decoded(recipe, system):
+    """Options of steps/decode: what the recipe itself searched with."""
+    return ["--skip-scoring", "true", "--config", str(next((recipe / "exp" / system).glob("decode_dev_*/search.yaml")))]
 
 
 def machine():

@@ -1,6 +1,8 @@
 """Networks: sizes, the LSTM's equations, windows and padding, directories and ensembles."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -113,6 +115,28 @@ def test_products_of_any_size_and_layout_are_torchs():
         expected = (a.double() @ b.double()).float()
         torch.testing.assert_close(products.product(a, b), expected, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(products.product(a.t().contiguous().t(), b.t().contiguous().t()), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_networks_on_the_meta_device_need_no_compiler():
+    """What `load_network` begins with: every command that loads a network would start 1.6 s later."""
+    code = """
+import sys, torch
+from pytorch_nnet.models.architecture import Architecture
+from pytorch_nnet.models.model_dir import Undrawn
+from pytorch_nnet.models.networks import KINDS
+from pytorch_nnet.models.registry import build_network
+before = torch.random.get_rng_state()
+for kind in KINDS:
+    with torch.device("meta"), Undrawn():
+        network = build_network(Architecture(kind, "mini").resolved(), 50)
+    assert all(weight.is_meta for weight in network.parameters()), kind
+    assert "torch._dynamo" not in sys.modules, kind
+assert torch.equal(before, torch.random.get_rng_state())
+print(*KINDS)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert set(TINY) < set(result.stdout.split())
 
 
 def tiny_network(tmp_path, arch="vision", name="net", seed=0, label_map="tree", counts=(5, 0, 3, 2)):

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
+from torch.overrides import TorchFunctionMode
 
 from ..frames.store import CONTEXT, MAX_CLASSES, WINDOW
 from ..io.errors import RecipeError, reading, require_file
@@ -170,7 +171,7 @@ def load_network(folder, device: str = "cpu") -> Network:
                           next="train it again (steps/train_nnet)")
     check_info(info, folder / "info.json")
     shape = shape_from(config, where=str(folder / "config.yaml"))
-    with torch.device("meta"):  # no memory is taken for weights before those in the file are known to fit
+    with torch.device("meta"), Undrawn():  # no memory is taken for weights before those in the file are known to fit
         compare_shapes(build_network(shape, info["num_classes"], info["dim"]), folder / "model.safetensors")
     module = build_network(shape, info["num_classes"], info["dim"])
     load_weights(module, folder / "model.safetensors")
@@ -188,6 +189,18 @@ def load_network(folder, device: str = "cpu") -> Network:
         raise RecipeError("weights file is damaged, or another network's", file=folder / "model.safetensors",
                           expected=f"sha256 {info['sha256']}, as in info.json", found=sha256, next="train it again (steps/train_nnet)")
     return Network(folder, module, counts, config, info, sha256, device)
+
+
+class Undrawn(TorchFunctionMode):
+    """Leaves out what initialises weights at random. On the meta device torch would load its compiler for it: 1.6 s to do nothing."""
+
+    DRAWS = ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_")  # methods of tensors, and those of torch.nn.init that modes see
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") not in self.DRAWS:
+            return func(*args, **kwargs)
+        return args[0] if args else kwargs["tensor"]
 
 
 def check_info(info: dict[str, Any], path) -> None:
