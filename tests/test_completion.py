@@ -32,6 +32,7 @@ def complete(*lines: str) -> list[list[str]]:
     return [line.split(" ") if line else [] for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program, options", [("steps/train_nnet", TrainOptions), ("steps/decode", DecodeOptions)])
 def test_options_are_those_that_the_program_takes(program, options):
     offered, = complete(f"{program} --")
@@ -39,6 +40,7 @@ def test_options_are_those_that_the_program_takes(program, options):
     assert set(offered) == names | {"--config", "--help"}
 
 
+@pytest.mark.slow
 def test_what_is_typed_narrows_what_is_offered():
     stages, from_folder, commands, options, values, none, files = complete(
         "egs/switchboard/run.sh --st", "egs/an4/steps/train_nnet --max-e", "utils/pytorch-nnet ''", "utils/pytorch-nnet transcribe --f",
@@ -48,6 +50,7 @@ def test_what_is_typed_narrows_what_is_offered():
     assert values == ["true", "false"] and none == files == [], "file names, by bash itself"
 
 
+@pytest.mark.slow
 def test_what_is_offered_is_taken_by_programs_that_read_their_own_arguments():
     names = [name for name in programs() if name.startswith(("utils", "local", "egs", "tests")) and not python(ROOT / name)]
     assert len(names) > 12

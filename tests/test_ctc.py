@@ -194,6 +194,7 @@ def train(store, folder, **options):
     return Trainer(TrainOptions(**{**values, **options}), store, store, folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["conv_bigru", "lstmp", "tdnn", "cldnn"])
 def test_networks_over_utterances_learns_by_ctc(store, tmp_path, name):
     result = train(store, tmp_path / name, **SMALL[name]).run()
@@ -212,6 +213,7 @@ def test_networks_over_utterances_learns_by_ctc(store, tmp_path, name):
     assert evaluate([model], store)[0]["uer"] == result["uer"]
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_weights(store, tmp_path, monkeypatch):
     options = dict(**SMALL["conv_bigru"], max_epochs=3, anneal_epochs=1, epoch_batches=12, dropout=0.2)
     train(store, tmp_path / "whole", **options).run()
@@ -231,6 +233,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(store, tmp_path, monkeypa
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_loss_of_a_batch_is_that_of_its_utterances_alone(store, tmp_path):
     trainer = train(store, tmp_path / "x", **SMALL["conv_bigru"])
     trainer.module.eval()

@@ -221,6 +221,7 @@ def test_words_of_the_prefix_search_stand_at_their_phones(recipe):
             assert first <= output < first + 3 * len(toy_hmm.WORDS[word].split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step, options", [("decode_prefix", []), pytest.param("decode", ["--decoder", "kaldi"], marks=pytest.mark.slow)])
 def test_steps_decode_in_frames_of_the_features(recipe, run, step, options):
     """Of an untrained network: what counts is that every utterance has a lattice that is as long as its features, to the last output."""

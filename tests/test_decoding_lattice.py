@@ -63,6 +63,7 @@ def test_sweep_equals_enumeration_of_all_paths(lattice):
         assert cost((timed, am, graph), lmwt, wip) == pytest.approx(best) and (tuple(timed), am, graph) in paths
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(lattices())
 def test_compacting_invents_no_path_and_loses_none_that_could_be_best(lattice):

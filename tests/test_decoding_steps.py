@@ -277,6 +277,7 @@ def test_bad_search_options_are_refused():
             SearchOptions(**values).check()
 
 
+@pytest.mark.slow
 def test_a_killed_decoding_keeps_the_jobs_that_were_done(recipe, graph, monkeypatch):
     from pytorch_nnet.decoding import decode
 

@@ -22,6 +22,7 @@ def test_valid_files_are_read(tmp_path, name):
     assert one(target.check, target.seed(), tmp_path / "case") == ("read", "")
 
 
+@pytest.mark.slow
 def test_no_mutated_file_is_more_than_an_error_or_a_result():
     numbers = shares(CASES, list(TARGETS.values()))
     failed = [

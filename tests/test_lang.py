@@ -209,6 +209,7 @@ def test_cycles_without_words_are_found():
         check_no_silent_cycle(kaldifst.compile(text.format(1)), 9, file="G")
 
 
+@pytest.mark.slow
 def test_lm_steps(run, lang, tmp_path):
     (tmp_path / "text").write_text("".join(f"u{i} {' '.join(words)}\n" for i, words in enumerate(SENTENCES)))
     done = run("steps/train_lm", "--dev-text", "text", "text", "lang", "lm/3gram.arpa.gz")

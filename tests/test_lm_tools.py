@@ -181,6 +181,7 @@ def test_kenlm_scores_alike(tmp_path):
             assert ours == pytest.approx(theirs, abs=2e-5), (name, sentence)
 
 
+@pytest.mark.slow
 def test_steps(run, tmp_path):
     for name, seed in (("one", 1), ("two", 2)):
         write_arpa(tmp_path / f"{name}.arpa.gz", estimate(text_of(seed, rate=0.3 * seed), VOCABULARY, 4))

@@ -178,6 +178,7 @@ def test_step_rescores_several_directories_whatever_nj(run, decoded):
     assert "arcs became" in (decoded.with_name("new2") / "log/rescore.1.log").read_text()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_rescored(run, decoded):
     small = decoded.parents[1] / "small.arpa"
     write_arpa(small, estimate([["a", "b"]], ["a", "b", "c"], 2))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from conftest import ROOT
 from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.options import record
@@ -117,6 +118,7 @@ def test_products_of_any_size_and_layout_are_torchs():
         torch.testing.assert_close(products.product(a.t().contiguous().t(), b.t().contiguous().t()), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_networks_on_the_meta_device_need_no_compiler():
     """What `load_network` begins with: every command that loads a network would start 1.6 s later."""
     code = """
@@ -134,7 +136,7 @@ for kind in KINDS:
 assert torch.equal(before, torch.random.get_rng_state())
 print(*KINDS)
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     assert set(TINY) < set(result.stdout.split())
 

@@ -91,6 +91,7 @@ def test_nbest_step(run, decoded):
     assert done.returncode == 1 and "bad value" in done.stderr
 
 
+@pytest.mark.slow
 def test_oracle_step(run, decoded):
     data = decoded.parents[2] / "data/eval2000"
     (data / "acronyms.map").write_text("can't\ti b\n")

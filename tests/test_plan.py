@@ -56,6 +56,7 @@ def test_says_what_a_run_then_does(run, tmp_path, changed):
     assert [place for place, state in enumerate(planned) if state != "d"] == ran and "m" not in planned
 
 
+@pytest.mark.slow
 def test_missing_forced_and_interrupted(run, tmp_path):
     assert states(run, tmp_path, {}) == "mmmmmmmm"
     stage_2(run, tmp_path, {})

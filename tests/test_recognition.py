@@ -63,6 +63,7 @@ def test_largest_around_is_that_of_a_window(values, width):
     np.testing.assert_array_equal(largest_around(values, width), expected)
 
 
+@pytest.mark.slow
 def test_resampling_keeps_a_tone_and_removes_what_the_new_rate_cannot_hold():
     time = np.arange(44_100) / 44_100
     low, high = (np.sin(2 * np.pi * hertz * time).astype(np.float32) for hertz in (1000, 6000))

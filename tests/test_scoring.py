@@ -165,6 +165,7 @@ TEXT = {"u1": "a b c", "u2": "a <unk>", "u3": "b b"}
 PATHS = {"u1": [("a b c", -20.0, -4.0), ("a c", -30.0, -2.0)], "u2": [("a", -1.0, -1.0)]}
 
 
+@pytest.mark.slow
 def test_score_step(run, tmp_path):
     decoded(tmp_path, TEXT, [{"u1": PATHS["u1"]}, {"u2": PATHS["u2"]}], failed=["u3 no path within the beam"])
     (tmp_path / "rules").write_text(";; a GLM\n<unk> => / [ ] __ [ ]\n")

@@ -125,6 +125,7 @@ def test_hostile_ids_go_through_the_recipe_unchanged(tmp_path, monkeypatch):
         "data", "store", "post", "dict", "lang", "ali", "ctm", "grids", "lat.1.npz", "fsts.ark"}
 
 
+@pytest.mark.slow
 def test_hostile_ids_go_through_steps_that_start_jobs(tmp_path, run):
     """Features through the launcher, its shell and Lhotse."""
     import soundfile

@@ -39,6 +39,7 @@ def network(name, seed=1):
     return build_network(Architecture(**{**STREAMING, **WHOLE}[name]), CLASSES).double().eval()
 
 
+@pytest.mark.slow
 def test_sizes_of_the_cldnn():
     """By hand, from the notes on Sainath et al. (2015), 40 mel channels and 9000 classes; without peepholes."""
     def linear(inputs, outputs):
@@ -203,6 +204,7 @@ SMALL = {"lstm": dict(arch="recurrent", hidden=[24], projection=0, head=[0], del
          "dropped": dict(arch="recurrent", hidden=[24, 24], projection=0, head=[0], delay=2, chunk=10, dropout=0.2, layer_norm=True)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_each_kind_learns_and_its_folder_evaluates(store, tmp_path, name):
     result = train(store, tmp_path / name, **SMALL[name]).run()
@@ -216,6 +218,7 @@ def test_each_kind_learns_and_its_folder_evaluates(store, tmp_path, name):
     assert "splice" not in model.config and "channels" in model.config or name != "cldnn"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cldnn", "dropped"])
 def test_a_killed_training_goes_on_to_the_same_weights(store, tmp_path, name, monkeypatch):
     train(store, tmp_path / "whole", **SMALL[name]).run()

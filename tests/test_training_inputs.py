@@ -41,6 +41,7 @@ def test_a_checkpoint_cut_short_is_named(stores, trained, keep):
     assert str(path) in str(error.value) and contents(trained) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments, sides", [
     (["--config", "typo.yaml"], ("unknown option", "epoch_batch", "did you mean 'epoch_batches'?")),
     (["--ratee", "0.1"], ("unknown option", "ratee", "'rate'")),

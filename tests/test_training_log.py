@@ -19,6 +19,7 @@ def train_log(folder, records=RECORDS):
     return folder
 
 
+@pytest.mark.slow
 def test_a_picture_of_several_networks(run, tmp_path):
     train_log(tmp_path / "exp/cnn")
     train_log(tmp_path / "exp/lstm", RECORDS[:1])

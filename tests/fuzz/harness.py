@@ -5,6 +5,7 @@ or reads it and what it read keeps what the target asserts. Anything else is a f
 than any file of this size may take, the end of the process.
 """
 
+import contextlib
 import dataclasses
 import os
 import random
@@ -94,11 +95,11 @@ def one(check: Callable[[], None], files: Files, folder: Path) -> tuple[str, str
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
-    os.chdir(folder)
     signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        check()
+        with contextlib.chdir(folder):
+            check()
         kind, detail = "read", ""
     except RecipeError as error:
         kind, detail = ("memory" if "MemoryError" in str(error) else "refused"), str(error)
@@ -110,7 +111,6 @@ def one(check: Callable[[], None], files: Files, folder: Path) -> tuple[str, str
         kind, detail = f"{type(error).__name__} in {where(error)}", traceback.format_exc()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        os.chdir(folder.parent)
     if (folder / "sprung").exists():
         kind = "a command ran"
     shutil.rmtree(folder)
