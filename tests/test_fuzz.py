@@ -111,6 +111,7 @@ FOUND = [
     ("scores", "dict.map", b"i b m", b"\xef b m"),
     ("stores", "soft/meta.json", b'"frame_store"', b'"frame_stor"'),
     ("stores", "frames/meta.json", b'"<f2"', b'"O"'),
+    ("stores", "frames/meta.json", b'"num_classes": 5', b'"num_classes": 99999999999999999999'),
 ]
 
 

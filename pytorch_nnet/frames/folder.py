@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..io.publish import publish
 
 # An array's name says its type; no file can have another read (an object's would be taken for addresses).
 DTYPES = {".u8": "|u1", ".u16": "<u2", ".f16": "<f2", ".f32": "<f4", ".f64": "<f8", ".i64": "<i8", ".txt": "|u1"}
+Kind = TypeVar("Kind", bound="Store")
 
 
 class ArrayFile:
@@ -86,3 +87,29 @@ def verify(folder, meta: dict[str, Any], next: str) -> None:
 def identity(meta: dict[str, Any]) -> str:
     """A hash of the content: equal for stores with equal arrays and facts, wherever they lie."""
     return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
+
+
+class Store:
+    """An opened store. path: its folder. meta: what meta.json says. identity: hash of the content."""
+
+    FORMAT = ""
+    NEXT = ""  # what to run where it is damaged
+
+    def __init__(self, path, meta: dict[str, Any]):
+        self.path, self.meta, self.identity = Path(path), meta, identity(meta)
+
+    @classmethod
+    def open(cls: type[Kind], path, *, check_hashes: bool = True) -> Kind:
+        """Opens a store, reading all of it once to compare hashes (1.5 GB/s), unless `check_hashes` is False.
+
+        Raises RecipeError for a missing file, a wrong size or wrong content.
+        """
+        meta = read_meta(path, cls.FORMAT, cls.NEXT)
+        with reading(Path(path) / "meta.json", next=cls.NEXT):
+            if check_hashes:
+                verify(path, meta, cls.NEXT)
+            return cls(path, meta)
+
+    def map(self, name: str) -> np.ndarray:
+        """One of its arrays (`map_array`)."""
+        return map_array(self.path, self.meta, name, self.NEXT)

@@ -23,7 +23,7 @@ import numpy as np
 
 from ..io.errors import RecipeError, reading
 from ..io.publish import publish_folder
-from .folder import ArrayFile, identity, map_array, read_meta, verify, write_meta
+from .folder import ArrayFile, Store, map_array, read_meta, write_meta
 from .store import FrameStore
 
 FORMAT = "pytorch_nnet lattice store 1"
@@ -204,37 +204,26 @@ def merge_shards(shards: Sequence, path, store: FrameStore, facts: dict[str, Any
     return LatticeStore.open(path, check_hashes=False)
 
 
-class LatticeStore:
+class LatticeStore(Store):
     """An opened store.
 
     acwt, prior_scale: how log p(pdf | x) - prior_scale log p(pdf) was scaled in the search. silence_pdfs: the classes of silence and noises.
-    failed: {utterance: why it has no lattice}. identity: hash of the content.
+    failed: {utterance: why it has no lattice}.
     """
 
+    FORMAT, NEXT = FORMAT, NEXT
+
     def __init__(self, path, meta: dict[str, Any]):
-        self.path, self.meta = Path(path), meta
+        super().__init__(path, meta)
         self.num_frames, self.num_utts, self.num_classes = (int(meta[name]) for name in ("num_frames", "num_utts", "num_classes"))
         self.acwt, self.prior_scale = float(meta["acwt"]), float(meta["prior_scale"])
         self.silence_pdfs: list[int] = meta["silence_pdfs"]
         self.failed: dict[str, str] = meta["failed"]
-        self.identity = identity(meta)
-        self.arcs, *self.columns, self.found = (map_array(path, meta, name, NEXT) for name, _ in ARRAYS)
+        self.arcs, *self.columns, self.found = (self.map(name) for name, _ in ARRAYS)
         sizes = (len(self.arcs), *map(len, self.columns), len(self.found))
         if sizes != (self.num_frames + 1, *5 * [int(self.arcs[-1])], self.num_frames):
             raise RecipeError("lattice store disagrees with its own meta.json", file=path, expected=f"{self.num_frames} frames",
                               found=f"arrays of {sizes}", next=NEXT)
-
-    @classmethod
-    def open(cls, path, *, check_hashes: bool = True) -> "LatticeStore":
-        """Opens a store, reading all of it once to compare hashes (1.5 GB/s), unless `check_hashes` is False.
-
-        Raises RecipeError for a missing file, a wrong size or wrong content.
-        """
-        meta = read_meta(path, FORMAT, NEXT)
-        with reading(Path(path) / "meta.json", next=NEXT):
-            if check_hashes:
-                verify(path, meta, NEXT)
-            return cls(path, meta)
 
     def check_matches(self, store: FrameStore) -> None:
         """Raises RecipeError unless the lattices are those of exactly this frame store."""

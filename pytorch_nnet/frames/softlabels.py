@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..io.errors import RecipeError, reading
+from ..io.errors import RecipeError
 from ..io.publish import publish_folder
-from .folder import ArrayFile, identity, map_array, read_meta, verify, write_meta
+from .folder import ArrayFile, Store, map_array, read_meta, write_meta
 from .store import MAX_CLASSES, FeatureStore, FrameStore
 
 FORMAT = "pytorch_nnet soft-label store 1"
@@ -138,34 +138,22 @@ def block_offsets(counts: np.ndarray) -> np.ndarray:
     return np.concatenate([ends[:-1:BLOCK], ends[-1:]])
 
 
-class SoftLabelStore:
-    """An opened store. max_classes: the C it was made with. identity: hash of the content."""
+class SoftLabelStore(Store):
+    """An opened store. max_classes: the C it was made with."""
+
+    FORMAT, NEXT = FORMAT, NEXT
 
     def __init__(self, path, meta: dict[str, Any]):
-        self.path, self.meta = Path(path), meta
+        super().__init__(path, meta)
         self.num_frames, self.num_classes = int(meta["num_frames"]), int(meta["num_classes"])
         self.max_classes, self.frame_store = int(meta["max_classes"]), str(meta["frame_store"])
-        self.identity = identity(meta)
-        self.counts, self.classes, self.probs, offsets = (
-            map_array(path, meta, name, NEXT) for name in ("counts.u8", "classes.u16", "probs.f16", "offsets.i64"))
+        self.counts, self.classes, self.probs, offsets = (self.map(name) for name in ("counts.u8", "classes.u16", "probs.f16", "offsets.i64"))
         self.offsets = np.array(offsets)
         sizes = (len(self.counts), len(self.classes), len(self.probs))
         if sizes != (self.num_frames, self.offsets[-1], self.offsets[-1]):
             raise RecipeError("soft-label store disagrees with its own meta.json", file=path,
                               expected=f"{self.num_frames} frames, {self.offsets[-1]} items",
                               found="{} counts, {} classes, {} probabilities".format(*sizes), next=NEXT)
-
-    @classmethod
-    def open(cls, path, *, check_hashes: bool = True) -> "SoftLabelStore":
-        """Opens a store, reading all of it once to compare hashes (1.5 GB/s), unless `check_hashes` is False.
-
-        Raises RecipeError for a missing file, a wrong size or wrong content.
-        """
-        meta = read_meta(path, FORMAT, NEXT)
-        with reading(Path(path) / "meta.json", next=NEXT):
-            if check_hashes:
-                verify(path, meta, NEXT)
-            return cls(path, meta)
 
     def check_matches(self, store: FeatureStore) -> None:
         """Raises RecipeError unless the soft labels were dumped from exactly this frame store."""

@@ -14,14 +14,14 @@ window is one contiguous slice.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Iterable, Iterator, TypeVar
+from typing import Any, Iterable, Iterator
 
 import numpy as np
 
-from ..io.errors import RecipeError, reading
+from ..io.errors import RecipeError
 from ..io.ids import check_id
 from ..io.publish import publish_folder
-from .folder import ArrayFile, identity, map_array, read_meta, verify, write_meta
+from .folder import ArrayFile, Store, write_meta
 
 FORMAT = "pytorch_nnet frame store 1"
 DIM = 31  # mel channels
@@ -29,30 +29,28 @@ CONTEXT = 20  # frames on each side of the middle one
 WINDOW = 2 * CONTEXT + 1
 MAX_CLASSES = 1 << 16
 NEXT = "make it again: steps/make_frame_store"
-Store = TypeVar("Store", bound="FeatureStore")
 
 
-class FeatureStore:
+class FeatureStore(Store):
     """What stores of labels and of tokens (frames.ctc_store) share: the features of whole utterances.
 
     features: (rows, dim) float16. offsets: (num_utts + 1,) int64. utts: ids in C order.
-    num_frames, num_utts, num_classes, dim: counts. identity: hash of the content.
+    num_frames, num_utts, num_classes, dim: counts.
     cmvn: {"norm_means": bool, "norm_vars": bool}, as the features were normalised.
     extractor: how they were made (feature_config.yaml of the data directory); empty where that is not known.
     label_map: hash of what the classes mean; equal for stores and networks that share a tree.
     """
 
-    FORMAT = ""
-    NEXT = ""
-
     def __init__(self, path, meta: dict[str, Any]):
-        self.path, self.meta = Path(path), meta
+        super().__init__(path, meta)
         self.num_frames, self.num_utts = int(meta["num_frames"]), int(meta["num_utts"])
         self.num_classes, self.dim = int(meta["num_classes"]), int(meta["dim"])
         self.cmvn: dict[str, bool] = meta["cmvn"]
         self.extractor: dict[str, Any] = meta.get("extractor", {})
         self.label_map: str = meta["label_map"]
-        self.identity = identity(meta)
+        if not 0 < self.num_classes <= MAX_CLASSES:
+            raise RecipeError("store with an impossible number of classes", file=self.path / "meta.json", expected=f"1 to {MAX_CLASSES}",
+                              found=self.num_classes, next=self.NEXT)
         self.features = self.map("features.f16").reshape(-1, self.dim)
         self.offsets = np.array(self.map("offsets.i64"))
         self.utts = bytes(self.map("utts.txt")).decode("utf-8").removesuffix("\n").split("\n")
@@ -61,21 +59,6 @@ class FeatureStore:
             if expected != found:
                 raise RecipeError(f"store disagrees with its own meta.json: {what}", file=self.path, expected=expected,
                                   found=found, next=self.NEXT)
-
-    @classmethod
-    def open(cls: type[Store], path, *, check_hashes: bool = True) -> Store:
-        """Opens a store, reading all of it once to compare hashes (1.5 GB/s), unless `check_hashes` is False.
-
-        Raises RecipeError for a missing file, a wrong size or wrong content.
-        """
-        meta = read_meta(path, cls.FORMAT, cls.NEXT)
-        with reading(Path(path) / "meta.json", next=cls.NEXT):
-            if check_hashes:
-                verify(path, meta, cls.NEXT)
-            return cls(path, meta)
-
-    def map(self, name: str) -> np.ndarray:
-        return map_array(self.path, self.meta, name, self.NEXT)
 
     def map_labels(self) -> None:
         """Maps what is learnt of the utterances."""

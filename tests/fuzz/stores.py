@@ -6,8 +6,12 @@ from fuzz.corpus import temporary
 from fuzz.harness import target
 from pytorch_nnet.decoding.k2_graph import K2Graph
 from pytorch_nnet.decoding.lattice import Lattice, LatticeReader, LatticeWriter, best_paths
+from pytorch_nnet.frames.ctc_store import CtcStore, write_ctc_store
+from pytorch_nnet.frames.lattices import LatticeStore
 from pytorch_nnet.frames.softlabels import ShardWriter, SoftLabelStore, merge_shards
 from pytorch_nnet.frames.store import FrameStore, write_frame_store
+from pytorch_nnet.lang.units import BLANK, Units
+from toy_frame_lattices import frame_store, lattice_store
 
 
 def write_stores(folder) -> None:
@@ -38,6 +42,36 @@ def use(store: FrameStore, soft: SoftLabelStore) -> None:
 @target(lambda: temporary(write_stores), cost=2)
 def stores():
     use(FrameStore.open("frames"), SoftLabelStore.open("soft"))
+
+
+def write_tokens(folder) -> None:
+    utterances = ((utt, np.random.default_rng(1).normal(size=(30, 31)), np.array([1, 2, 2, 3])) for utt in ("u1", "u2"))
+    write_ctc_store(folder / "phones", utterances, units=Units("phones", (BLANK, "a", "b", "c")), cmvn={"norm_means": True})
+
+
+@target(lambda: temporary(write_tokens), cost=2)
+def ctc_store():
+    store = CtcStore.open("phones")
+    for index, rows, tokens in store.utterances():
+        assert rows.shape[1] == store.dim and np.isfinite(rows).all() and len(tokens) <= store.needed()[index] <= 2 * len(tokens)
+        assert all(0 < token < store.num_classes for token in tokens)
+    assert store.label_counts().sum() == store.num_tokens and store.units.symbols[0] == BLANK
+
+
+def write_frame_lattices(folder) -> None:
+    lattice_store(folder / "denlats", frame_store(folder / "frames", 2, 5))
+    for path in (folder / "denlats.shard").iterdir():
+        path.unlink()
+
+
+@target(lambda: temporary(write_frame_lattices), cost=2)
+def frame_lattices():
+    store, lattices = FrameStore.open("frames"), LatticeStore.open("denlats", check_hashes=False)  # every lattice is checked as it is read
+    lattices.check_matches(store)
+    for index in range(store.num_utts):
+        lattice = lattices.lattice(store.utt_slice(index))
+        assert lattice is None or lattice.num_frames == 40 and lattice.pdf.max() < 5 and np.isfinite(lattice.graph).all() and lattice.sizes[-1] == 1
+    assert lattices.summary()
 
 
 def write_lattices(folder) -> None:
