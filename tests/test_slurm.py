@@ -125,11 +125,34 @@ def test_without_slurm_the_way_out_is_named(run, tmp_path):
     assert done.returncode == 1 and "no program sbatch here" in done.stderr and "utils/run.py" in done.stderr
 
 
+SUM = """\
+import os
+import torch
+from torch import distributed
+distributed.init_process_group("gloo")
+x = torch.tensor([distributed.get_rank() + 1.0])
+distributed.all_reduce(x)
+print(f"on {os.environ['SLURMD_NODENAME']} {x.item()}\\n", end="", flush=True)
+distributed.destroy_process_group()  # a process that ends while its peer still talks to it may abort
+"""
+
+
 def test_torchrun_starts_processes_that_find_each_other(slurm, run, tmp_path):
-    (tmp_path / "sum.py").write_text(
-        "import torch\nfrom torch import distributed as d\n"
-        "d.init_process_group('gloo')\nx = torch.tensor([d.get_rank() + 1.0])\nd.all_reduce(x)\nprint('sum', x.item())\n"
-        "d.destroy_process_group()\n")  # a process that ends while its peer still talks to it may abort
+    (tmp_path / "sum.py").write_text(SUM)
     done = run("utils/slurm.py", "--processes", 2, "log/x.log", "sum.py", **slurm)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "log/x.log").read_text().count(" 3.0") == 2
+    assert (tmp_path / "log/x.log").read_text().count("on localhost 3.0\n") == 2
+
+
+def test_torchrun_on_two_machines(run, tmp_path):
+    """Two daemons of Slurm, which say that they are two machines, of names that no resolver knows."""
+    (tmp_path / "sum.py").write_text(SUM)
+    (tmp_path / "slurm").mkdir()
+    try:
+        with cluster(tmp_path / "slurm", ("one", "two")) as variables:
+            done = run("utils/slurm.py", "--nodes", 2, "--processes", 2, "--num-threads", 2, "log/x.log", "sum.py", **variables)
+    except NoCluster as error:
+        pytest.skip(str(error))
+    assert done.returncode == 0, done.stderr
+    log = (tmp_path / "log/x.log").read_text()
+    assert "--cpus-per-task=2" in log and sorted(line for line in log.splitlines() if line.startswith("on ")) == 2 * ["on one 10.0"] + 2 * ["on two 10.0"]

@@ -143,9 +143,11 @@ def torchrun(nodes, processes):
     """Words of a shell command that go before one of several processes; they meet at the first machine of the job."""
     if nodes == 1 and not processes:
         return []
-    head = '"$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)":$((20000 + SLURM_JOB_ID % 10000))'
-    return ["srun", f"--ntasks={nodes}", "torchrun", f"--nnodes={nodes}", f"--nproc-per-node={processes or 1}", "--rdzv-backend=c10d",
-            '--rdzv-id="$SLURM_JOB_ID"', f"--rdzv-endpoint={head}"]
+    first = '"$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"'
+    head = f'"$(scontrol --oneliner show node {first} | sed "s/.* NodeAddr=//; s/ .*//")":$((20000 + SLURM_JOB_ID % 10000))'
+    return ["srun", f"--ntasks={nodes}", "${SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK}",  # srun does not take it over from sbatch
+            "torchrun", f"--nnodes={nodes}", f"--nproc-per-node={processes or 1}", "--rdzv-backend=c10d", '--rdzv-id="$SLURM_JOB_ID"',
+            f"--rdzv-endpoint={head}"]
 
 
 def run(array):
