@@ -108,27 +108,41 @@ once() { # see utils/once.py
 
 # Independent commands side by side: at most $nj at once, every one awaited, any failure fatal. On a terminal the last
 # lines of the logs they write are shown while they run.
-spawned=() spawned_logs=()
+spawned=() spawned_logs=() spawn_failed=0
 spawn() { # log command...
   if planning; then shift; plan_spawned=1; "$@"; plan_spawned=0; return; fi
   spawned_logs+=("$1")
   shift
-  while [ "$(jobs -rp | wc -l)" -ge "$nj" ]; do show_logs; sleep 0.1; done
+  await_fewer_than "$nj"
   "$@" &
   spawned+=($!)
 }
 
 join() {
-  local pid failed=0
   if planning; then return; fi
-  while [ "$(jobs -rp | wc -l)" -gt 0 ]; do show_logs; sleep 0.2; done
-  for pid in "${spawned[@]}"; do wait "$pid" || failed=1; done
-  spawned=() spawned_logs=()
+  await_fewer_than 1
+  spawned_logs=()
   [ ! -t 2 ] || printf '\r\033[K' >&2
-  if [ "$failed" = 1 ]; then
+  if [ "$spawn_failed" = 1 ]; then
     echo "$0: stage $STAGE_NUMBER failed: see the messages above" >&2
     exit 1
   fi
+}
+
+# How a command ended is asked as soon as it has: bash forgets it when a later process gets the same number, which in a
+# long stage happens.
+await_fewer_than() { # number of commands still running
+  local pid running
+  while true; do
+    running=()
+    for pid in "${spawned[@]}"; do
+      if kill -0 "$pid" 2>/dev/null; then running+=("$pid"); else wait "$pid" || spawn_failed=1; fi
+    done
+    spawned=("${running[@]}")
+    [ "${#spawned[@]}" -ge "$1" ] || return 0
+    show_logs
+    sleep 0.2
+  done
 }
 
 show_logs() {
