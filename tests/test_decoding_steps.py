@@ -211,14 +211,14 @@ def test_a_python_without_k2_is_named_in_the_log(run, recipe, graph):
 
 
 @pytest.mark.slow
-def test_utterances_without_a_path_stop_the_step(run, recipe, graph, tmp_path):
+def test_utterances_without_a_final_state_stop_the_step(run, recipe, graph, tmp_path):
     data = DataDir.load(recipe / "data")
     short = {utt: np.zeros((2, DIM), np.float32) for utt in data.utts}
     write_ark_scp(tmp_path / "data/feats.ark", tmp_path / "data/feats.scp", short.items())
     DataDir(tmp_path / "data", data.utt2spk, data.text).write()
     done = run("steps/decode", "--nj", 1, "--decoder", "kaldi", "--model", recipe / "exp/tri", graph, "data", "decode")
-    assert done.returncode == 1 and "too many utterances without a path" in done.stderr and "2 frames" in done.stderr
-    assert len((tmp_path / "decode/failed.txt").read_text().splitlines()) == UTTS
+    assert done.returncode == 1 and "too many utterances without a path to a final state" in done.stderr and "2 frames" in done.stderr
+    assert len((tmp_path / "decode/partial.txt").read_text().splitlines()) == UTTS and not (tmp_path / "decode/failed.txt").read_text()
     assert not (tmp_path / "decode/num_jobs").exists()
 
 
@@ -229,7 +229,8 @@ def test_an_utterance_that_left_no_trace_is_an_error(recipe, tmp_path):
         with LatticeWriter(tmp_path / f"lat.{job}.npz") as writer:
             for utt in part.utts[1:] if job == 2 else part.utts:
                 writer.write(utt, lattice)
-        (tmp_path / f"failed.{job}.txt").write_text("")
+        for name in ("failed", "partial"):
+            (tmp_path / f"{name}.{job}.txt").write_text("")
     with pytest.raises(RecipeError, match="neither decoded nor reported") as error:
         account(tmp_path, parts)
     assert error.value.id == parts[1].utts[0] and not (tmp_path / "failed.txt").exists()

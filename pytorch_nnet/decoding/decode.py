@@ -122,8 +122,8 @@ def decode_data(graph_dir, data_dir, decode_dirs: Sequence, options: DecodeOptio
     facts = work(options, [*inputs, options.transform_dir] if options.transform_dir else inputs, systems=list(map(str, outs)))
     for out in outs:
         out.mkdir(parents=True, exist_ok=True)
-        stale = [] if same_work(out, facts) else [*out.glob("lat.*.npz"), *out.glob("failed.*.txt")]
-        for old in [out / "num_jobs", out / "failed.txt", *stale]:
+        stale = [] if same_work(out, facts) else [*out.glob("lat.*.npz"), *out.glob("failed.*.txt"), *out.glob("partial.*.txt")]
+        for old in [out / "num_jobs", out / "failed.txt", out / "partial.txt", *stale]:
             old.unlink(missing_ok=True)
         note_work(out, facts)
         if out != outs[0]:
@@ -201,40 +201,42 @@ def link_log(link: Path, log: Path) -> None:
 
 
 def account(out: Path, parts: list[DataDir]) -> None:
-    """Merges failed.JOB.txt into failed.txt and checks that every utterance has a lattice or a reason."""
-    failures: dict[str, str] = {}
+    """Merges failed.JOB.txt and partial.JOB.txt and checks that every utterance has a lattice or a reason, and that few need one."""
+    lists: dict[str, dict[str, str]] = {"partial": {}, "failed": {}}
     for job, part in enumerate(parts, 1):
-        with open(out / f"failed.{job}.txt", encoding="utf-8") as file:
-            failed = dict(line.rstrip("\n").split(" ", 1) for line in file)
+        for name, reasons in lists.items():
+            with open(out / f"{name}.{job}.txt", encoding="utf-8") as file:
+                reasons.update((utt, reason) for utt, _, reason in (line.rstrip("\n").partition(" ") for line in file))
         lattices = LatticeReader(out / f"lat.{job}.npz").utts
-        lost = part.utt2spk.keys() - failed.keys() - set(lattices)
+        lost = part.utt2spk.keys() - lists["failed"].keys() - set(lattices)
         if lost:
             raise RecipeError(
                 "an utterance was neither decoded nor reported",
                 file=out / f"log/decode.{job}.log",
                 id=min(lost),
                 expected=f"{len(part.utts)} utterances",
-                found=f"{len(lattices)} lattices, {len(failed)} failures",
+                found=f"{len(lattices)} lattices, {len(lists['failed'])} failures",
             )
-        failures.update(failed)
-    with publish(out / "failed.txt") as merged:
-        for utt in sorted(failures, key=str.encode):
-            merged.write(f"{utt} {failures[utt]}\n")
-    for job in range(1, len(parts) + 1):
-        (out / f"failed.{job}.txt").unlink()
-    total = sum(len(part.utts) for part in parts)
+    for name, reasons in lists.items():
+        with publish(out / f"{name}.txt") as merged:
+            for utt in sorted(reasons, key=str.encode):
+                merged.write(f"{utt} {reasons[utt]}\n")
+        for job in range(1, len(parts) + 1):
+            (out / f"{name}.{job}.txt").unlink()
+    total, failed, partial = sum(len(part.utts) for part in parts), len(lists["failed"]), len(lists["partial"])
     print(
-        f"{out}: {total - len(failures)} of {total} utterances decoded, {len(failures)} failed",
+        f"{out}: {total - failed} of {total} utterances decoded, {failed} failed" + (f", {partial} end in no final state" if partial else ""),
         file=sys.stderr,
         flush=True,
     )
-    if len(failures) > MAX_FAILED * total:
-        utt, reason = next(iter(failures.items()))
+    if failed + partial > MAX_FAILED * total:
+        name = "failed" if failed else "partial"
+        utt, reason = next(iter(lists[name].items()))
         raise RecipeError(
-            "too many utterances without a path",
-            file=out / "failed.txt",
+            "too many utterances without a path to a final state",
+            file=out / f"{name}.txt",
             id=utt,
             expected=f"at most {MAX_FAILED:.0%} of {total}",
-            found=f"{len(failures)}; the first: {reason}",
+            found=f"{failed + partial}; the first: {reason}",
             next="widen --beam and --max-active, and check that graph and model belong together",
         )

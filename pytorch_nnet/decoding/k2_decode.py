@@ -19,7 +19,7 @@ from ..io.options import parse
 from .k2_graph import K2Graph
 from .lattice import Lattice
 from .openfst import expand
-from .search import SearchOptions, StreamOptions, decode_stream
+from .search import WIDER, SearchOptions, StreamOptions, decode_stream
 
 USAGE = """Usage: python -m pytorch_nnet.decoding.k2_decode [options] <graph-dir> <job> <decode-dir>... < archive
  e.g.: ... | python -m pytorch_nnet.decoding.k2_decode --beam 13 exp/tri1/graph 1 exp/tri1/decode_dev"""
@@ -52,6 +52,7 @@ class K2Decoder:
         # Newer k2 would otherwise be free to keep paths that do not end in a final state.
         keywords = inspect.signature(k2.intersect_dense_pruned).parameters
         self.extra = {"allow_partial": False} if "allow_partial" in keywords else {}
+        self.partial: K2Decoder | None = None
 
     def __call__(self, matrix: np.ndarray, factor: int) -> Lattice | None:
         """matrix (T, num_pdfs) of finite log-likelihoods, checked by the caller: k2 does not look. None: no path
@@ -59,13 +60,19 @@ class K2Decoder:
         found = self.search(matrix, self.options.wider(factor))
         return lattice_of_frames(self.graph, matrix, *found) if found else None
 
+    def anywhere(self, matrix: np.ndarray) -> Lattice | None:
+        """With the widest beams and every state of the graph final (Kaldi: --allow-partial)."""
+        if self.partial is None:
+            self.partial = K2Decoder(self.graph.ending_anywhere(), self.options)
+        return self.partial(matrix, WIDER[-1])
+
     def search(self, matrix: np.ndarray, options: SearchOptions) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
         """What `lattice_of_frames` makes a lattice of: src and dst, number of the arc in the graph and frame, of each arc."""
         torch = self.torch
         # Column 0 belongs to label 0, which the graph does not have.
-        scores = torch.full((1, len(matrix), matrix.shape[1] + 1), -1e30)
-        scores[0, :, 1:] = torch.tensor(matrix) * options.acwt
-        dense = self.k2.DenseFsaVec(scores, torch.tensor([[0, 0, len(matrix)]], dtype=torch.int32))
+        scores = np.full((1, len(matrix), matrix.shape[1] + 1), -1e30, np.float32)
+        np.multiply(matrix, np.float32(options.acwt), out=scores[0, :, 1:])  # two minutes of 9000 pdfs are 432 MB: one copy will do
+        dense = self.k2.DenseFsaVec(torch.from_numpy(scores), torch.tensor([[0, 0, len(matrix)]], dtype=torch.int32))
         lattice = self.k2.intersect_dense_pruned(
             self.fsas,
             dense,
@@ -159,7 +166,8 @@ def main(argv: list[str]) -> None:
     options, (graph_dir, job, *folders) = parse(StreamOptions, argv, USAGE, nargs=(3, 1000))
     options.check()
     graph = K2Graph.load(Path(graph_dir) / "graph.npz")
-    decode_stream(sys.stdin.buffer, graph.num_pdfs, K2Decoder(graph, options), int(job), folders, options.subsampling)
+    decoder = K2Decoder(graph, options)
+    decode_stream(sys.stdin.buffer, graph.num_pdfs, decoder, int(job), folders, options.subsampling, decoder.anywhere)
 
 
 if __name__ == "__main__":

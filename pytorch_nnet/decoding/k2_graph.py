@@ -213,6 +213,17 @@ class K2Graph:
     def num_states(self) -> int:
         return int(self.arcs[:, 1].max()) + 1
 
+    def ending_anywhere(self) -> "K2Graph":
+        """The same, with every state final, at no cost where it was not."""
+        end = self.num_states - 1
+        others = np.setdiff1d(np.arange(end, dtype=np.int32), self.arcs[self.arcs[:, 2] == -1, 0])
+        ends = np.zeros((len(others), 4), np.int32)
+        ends[:, 0], ends[:, 1], ends[:, 2] = others, end, -1
+        arcs = np.concatenate([self.arcs, ends])
+        order = np.argsort(arcs[:, 0], kind="stable")  # within a state as before, the way to the end last
+        return K2Graph(np.ascontiguousarray(arcs[order]), np.append(self.words, np.zeros(len(others), np.int32))[order], self.seq_offsets,
+                       self.seq_words, self.num_pdfs)
+
     @classmethod
     def from_hclg(cls, hclg: FstArrays, pdf_of: np.ndarray, num_pdfs: int) -> "K2Graph":
         """Converts HCLG over transition-ids; pdf_of (transition-ids + 1,) maps them to pdf-ids, index 0 unused."""

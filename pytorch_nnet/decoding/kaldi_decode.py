@@ -19,7 +19,7 @@ from ..io.errors import RecipeError, require_file, run_main
 from ..io.options import parse
 from .lattice import Lattice
 from .openfst import read_fst, write_fst
-from .search import SearchOptions, StreamOptions, decode_stream
+from .search import WIDER, SearchOptions, StreamOptions, decode_stream
 
 USAGE = """Usage: python -m pytorch_nnet.decoding.kaldi_decode [options] <graph-dir> <job> <decode-dir>... < archive
  e.g.: ... | python -m pytorch_nnet.decoding.kaldi_decode --beam 13 exp/tri1/graph 1 exp/tri1/decode_dev"""
@@ -55,7 +55,11 @@ class KaldiDecoder:
         # Only the determinization of lattices would ask for a transition model.
         self.transitions = khg.TransitionModel()
 
-    def __call__(self, matrix: np.ndarray, factor: int) -> Lattice | None:
+    def anywhere(self, matrix: np.ndarray) -> Lattice | None:
+        """With the widest beams and, if no path reaches a final state, every state final (Kaldi: --allow-partial)."""
+        return self(matrix, WIDER[-1], allow_partial=True)
+
+    def __call__(self, matrix: np.ndarray, factor: int, allow_partial: bool = False) -> Lattice | None:
         """matrix (T, num_pdfs) of finite log-likelihoods. None: no path reached a final state."""
         options, khg = self.options, self.khg
         config = khg.LatticeFasterDecoderConfig(
@@ -68,7 +72,7 @@ class KaldiDecoder:
         decoder = khg.LatticeFasterDecoderStdVectorFst(self.fst, config)
         decodable = khg.DecodableCtc(matrix * np.float32(options.acwt))
         done, labels, words, score = khg.decode_utterance_lattice_faster(
-            decoder, decodable, self.transitions, "", False
+            decoder, decodable, self.transitions, "", allow_partial
         )
         if not done:
             return None
@@ -91,7 +95,7 @@ def main(argv: list[str]) -> None:
     options, (graph_dir, job, *folders) = parse(StreamOptions, argv, USAGE, nargs=(3, 1000))
     options.check()
     decoder = KaldiDecoder(graph_dir, options)
-    decode_stream(sys.stdin.buffer, decoder.num_pdfs, decoder, int(job), folders, options.subsampling)
+    decode_stream(sys.stdin.buffer, decoder.num_pdfs, decoder, int(job), folders, options.subsampling, decoder.anywhere)
 
 
 if __name__ == "__main__":

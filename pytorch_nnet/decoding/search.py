@@ -25,6 +25,7 @@ from .lattice import Lattice, LatticeWriter
 FRAMES_PER_SECOND = 100
 # Factors on the search beam and on the numbers of active states, tried in turn until a path survives.
 WIDER = (1, 2, 4)
+Search = Callable[[np.ndarray, int], Lattice | None]
 
 
 @dataclass
@@ -97,6 +98,7 @@ class Tally:
     writer: LatticeWriter
     subsampling: int = 1
     failures: dict[str, str] = field(default_factory=dict)
+    partial: dict[str, str] = field(default_factory=dict)  # decoded, but to no final state, and why
     utts: list[str] = field(default_factory=list)
     frames: int = 0
     arcs: int = 0
@@ -104,8 +106,8 @@ class Tally:
     seconds: float = 0.0
     processor: float = 0.0  # seconds of it on the processor: less when other work is on the machine
 
-    def decode(self, utt: str, matrix: np.ndarray, search: Callable[[np.ndarray, int], Lattice | None]) -> None:
-        """Searches with wider and wider beams; keeps the lattice or the reason that there is none."""
+    def decode(self, utt: str, matrix: np.ndarray, search: Search, anywhere: Callable[[np.ndarray], Lattice | None] | None) -> None:
+        """Searches with wider and wider beams, then `anywhere`; keeps the lattice or the reason that there is none."""
         self.utts.append(utt)
         self.frames += len(matrix) * self.subsampling
         started, busy = time.monotonic(), time.process_time()
@@ -113,28 +115,30 @@ class Tally:
             lattice = search(matrix, factor)
             if lattice is not None:
                 break
+        else:
+            reason = f"no path through {len(matrix)} frames reaches a final state, even with beams {factor} times wider"
+            lattice = anywhere(matrix) if anywhere else None
+            (self.failures if lattice is None else self.partial)[utt] = reason
+            print(f"{self.folder}: {utt}: {reason}{'' if lattice is None else ': the best that ends elsewhere is kept'}", file=sys.stderr, flush=True)
         self.seconds += time.monotonic() - started
         self.processor += time.process_time() - busy
         self.retried += factor > 1
-        if lattice is None:
-            self.failures[utt] = (
-                f"no path through {len(matrix)} frames reaches a final state, even with beams {factor} times wider"
-            )
-            print(f"{self.folder}: {utt}: {self.failures[utt]}", file=sys.stderr, flush=True)
-        else:
+        if lattice is not None:
             lattice.states["frame"] *= self.subsampling
             self.writer.write(utt, lattice)
             self.arcs += len(lattice.arcs)
 
     def finish(self) -> None:
-        """Publishes failed.JOB.txt and prints the sum."""
-        with publish(self.folder / f"failed.{self.job}.txt") as file:
-            for utt in sorted(self.failures, key=str.encode):
-                file.write(f"{utt} {self.failures[utt]}\n")
+        """Publishes partial.JOB.txt and failed.JOB.txt and prints the sum."""
+        for name, reasons in (("partial", self.partial), ("failed", self.failures)):  # failed.JOB.txt last: with it the job is done
+            with publish(self.folder / f"{name}.{self.job}.txt") as file:
+                for utt in sorted(reasons, key=str.encode):
+                    file.write(f"{utt} {reasons[utt]}\n")
         count, size = len(self.utts), (self.folder / f"lat.{self.job}.npz").stat().st_size
         print(
             f"{self.folder}: decoded {count} utterances, {self.frames} frames: {len(self.failures)} failed, "
-            f"{self.retried} with wider beams, search RTF {self.seconds * FRAMES_PER_SECOND / self.frames:.4f} "
+            f"{len(self.partial)} end in no final state, {self.retried} with wider beams, "
+            f"search RTF {self.seconds * FRAMES_PER_SECOND / self.frames:.4f} "
             f"({self.processor * FRAMES_PER_SECOND / self.frames:.4f} on the processor), "
             f"{self.arcs / self.frames:.1f} lattice arcs a frame, {size / count / 1000:.1f} kB an utterance",
             file=sys.stderr,
@@ -145,16 +149,18 @@ class Tally:
 def decode_stream(
     stream: IO[bytes],
     num_pdfs: int,
-    search: Callable[[np.ndarray, int], Lattice | None],
+    search: Search,
     job: int,
     folders: Sequence[str],
     subsampling: int = 1,
+    anywhere: Callable[[np.ndarray], Lattice | None] | None = None,
 ) -> None:
-    """Decodes an archive of log-likelihoods into lat.JOB.npz and failed.JOB.txt ('<utt> <reason>') of every folder.
+    """Decodes an archive of log-likelihoods into lat.JOB.npz, partial.JOB.txt and failed.JOB.txt ('<utt> <reason>') of every folder.
 
     Args:
       search: (matrix (T, num_pdfs) float32, factor on the beams) -> lattice, or None when no path reached the end.
       folders: decode directories, one for each system of the stream.
+      anywhere: (matrix) -> lattice of paths that end in any state: asked where `search` finds nothing.
       subsampling: frames to a row of a matrix. Lattices are in frames, the last of which may stand up to subsampling - 1 beyond the end.
     Raises:
       RecipeError: an empty or broken stream, a matrix that `check_loglikes` refuses, systems with different utterances.
@@ -165,7 +171,7 @@ def decode_stream(
             for folder in folders
         ]
         for tally, (utt, matrix) in zip(cycle(tallies), read_archive(stream)):
-            tally.decode(utt, check_loglikes(utt, np.asarray(matrix), num_pdfs), search)
+            tally.decode(utt, check_loglikes(utt, np.asarray(matrix), num_pdfs), search, anywhere)
         if not tallies[0].utts:
             raise RecipeError(
                 "no likelihoods arrived",

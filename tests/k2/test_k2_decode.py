@@ -11,7 +11,7 @@ from pytorch_nnet.decoding.k2_decode import K2Decoder, lattice_of_frames
 from pytorch_nnet.decoding.k2_graph import K2Graph
 from pytorch_nnet.decoding.lattice import LatticeReader, best_paths, one_best
 from pytorch_nnet.decoding.openfst import ARC, FstArrays
-from pytorch_nnet.decoding.search import SearchOptions
+from pytorch_nnet.decoding.search import SearchOptions, decode_stream
 from pytorch_nnet.io.archives import write_archive
 from reference_search import k2_graph_rows, viterbi
 
@@ -65,6 +65,30 @@ def test_best_path_and_every_sweep_equal_exhaustive_search(seed):
 def test_an_utterance_too_short_for_any_word_gives_none():
     decode = K2Decoder(word_loop(0), SearchOptions(acwt=0.1, **WIDE))
     assert decode(np.zeros((1, PDFS), np.float32), 1) is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_path_may_end_anywhere_where_none_ends_well(seed):
+    """One frame: less than any word has. With every state final the best path is that of exhaustive search."""
+    graph = word_loop(seed)
+    anywhere = graph.ending_anywhere()
+    anywhere.check()
+    states = np.arange(graph.num_states - 1)
+    assert set(states) == set(anywhere.arcs[anywhere.arcs[:, 2] == -1, 0]) and (np.diff(anywhere.arcs[:, 0]) >= 0).all()
+    decode = K2Decoder(graph, SearchOptions(acwt=0.1, **WIDE))
+    matrix = np.random.default_rng(seed).normal(size=(1, PDFS), scale=8).astype(np.float32)
+    assert decode(matrix, 4) is None
+    lattice = decode.anywhere(matrix)
+    assert lattice.num_frames == 1
+    cost, said = viterbi(*k2_graph_rows(anywhere), matrix / 10)
+    words, am, graph_score = one_best(lattice, 10.0)
+    assert tuple(word for word, _ in words) == said and -am / 10 - graph_score == pytest.approx(cost, abs=1e-4)
+
+
+def test_two_minutes():
+    decode = K2Decoder(word_loop(0), SearchOptions(acwt=0.1, beam=13.0, lattice_beam=8.0, max_active=7000, min_active=0))
+    lattice = decode(np.random.default_rng(0).normal(size=(12000, PDFS), scale=8).astype(np.float32), 1)
+    assert lattice.num_frames == 12000 and len(one_best(lattice, 10.0)[0]) > 1000
 
 
 def test_scores_in_the_lattice_are_unscaled():
@@ -141,10 +165,21 @@ def test_process_decodes_counts_and_reports_what_failed(process, tmp_path):
         archive(good=rng.normal(size=(30, PDFS)), short=np.zeros((1, PDFS)), other=rng.normal(size=(20, PDFS)))
     )
     assert done.returncode == 0, done.stderr
-    assert LatticeReader(tmp_path / "lat.1.npz").utts == ["good", "other"]
-    failed = (tmp_path / "failed.1.txt").read_text()
-    assert failed.startswith("short no path") and failed.count("\n") == 1
-    assert b"decoded 3 utterances, 51 frames: 1 failed" in done.stderr and b"RTF" in done.stderr
+    assert LatticeReader(tmp_path / "lat.1.npz").utts == ["good", "short", "other"]
+    assert (tmp_path / "failed.1.txt").read_text() == ""
+    partial = (tmp_path / "partial.1.txt").read_text()
+    assert partial.startswith("short no path") and partial.count("\n") == 1
+    assert b"decoded 3 utterances, 51 frames: 0 failed, 1 end in no final state, 1 with wider beams" in done.stderr and b"RTF" in done.stderr
+
+
+def test_without_any_path_an_utterance_failed(tmp_path):
+    rng = np.random.default_rng(0)
+    matrices = dict(good=rng.normal(size=(30, PDFS)), long=rng.normal(size=(31, PDFS)))
+    decode = K2Decoder(word_loop(0), SearchOptions(acwt=0.1, **WIDE))
+    nothing = lambda matrix, factor: None if len(matrix) > 30 else decode(matrix.astype(np.float32), factor)  # noqa: E731
+    decode_stream(io.BytesIO(archive(**matrices)), PDFS, nothing, 1, [str(tmp_path)], anywhere=lambda matrix: None)
+    assert LatticeReader(tmp_path / "lat.1.npz").utts == ["good"]
+    assert (tmp_path / "failed.1.txt").read_text().startswith("long no path") and (tmp_path / "partial.1.txt").read_text() == ""
 
 
 def test_process_ends_on_a_bad_stream_with_a_clear_error(process, tmp_path):
