@@ -64,6 +64,17 @@ def test_a_telephone_call_becomes_words_with_times(package, conversation, tmp_pa
     assert np.mean(ours) < 0.85 and np.mean(ours) < np.mean(theirs) - 0.1, (ours, theirs)
 
 
+def test_a_network_of_ctc_is_taken_home_too(recipe, conversation, tmp_path):
+    network = "exp/ctc/bigru"
+    call(recipe, "package", "--model", network, "--graph", f"{network}/graph", "--tuned-on", f"{network}/decode_dev_tg", tmp_path / "system")
+    heard = json.loads(call(tmp_path, "transcribe", "--package", "system", "--format", "json", conversation[0]))
+    assert len(heard) == 2 and all(not transcript["failed"] for transcript in heard)
+    for transcript in heard:
+        begins = [word["begin"] for word in transcript["words"]]
+        assert begins == sorted(begins) and all(begin >= 0 for begin in begins)  # few or none: the smoke network has learned little
+        assert all(word["begin"] + word["duration"] <= transcript["duration"] + 0.05 for word in transcript["words"])
+
+
 def test_any_sampling_rate_and_format_gives_about_the_same_words(package, conversation, tmp_path):
     audio, rate = read_audio(conversation[0])
     soundfile.write(tmp_path / "call.flac", np.stack([resample(side, rate, 22_050) for side in audio], 1), 22_050)
