@@ -43,7 +43,6 @@ ELSEWHERE = {  # in lines of those documents; their options are checked all the 
     r"/ldc/": "LDC's releases are not here",
     r"--device cuda": "needs a GPU",
     r"^(cd|git|torchrun) ": "a recipe of its own",
-    r" \[--": "has its options in brackets",
     r"^(egs/switchboard|tests)/run\.sh": "a run of everything",
     r"^\./run\.sh(?!.* --(dry-run|status))": "tests/smoke.sh has run it",
     r"^local/run_(paper|cldnn|ctc|sequence)\.sh": "tests/smoke.sh has run it",
@@ -76,6 +75,7 @@ def copy(recipe):
 def run(line: str, folder: Path) -> None:
     for name, other in RENAMED.items():
         line = line.replace(name, other)
+    line = re.sub(r" \[--[^]]*\]", "", line)  # options that are only named
     line = line.replace("UTTERANCE", DataDir.load(folder / "data/train").utts[0])
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", line], cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL,
                           env={**os.environ, "OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8",
