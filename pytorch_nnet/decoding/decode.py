@@ -208,14 +208,15 @@ def account(out: Path, parts: list[DataDir]) -> None:
             with open(out / f"{name}.{job}.txt", encoding="utf-8") as file:
                 reasons.update((utt, reason) for utt, _, reason in (line.rstrip("\n").partition(" ") for line in file))
         lattices = LatticeReader(out / f"lat.{job}.npz").utts
-        lost = part.utt2spk.keys() - lists["failed"].keys() - set(lattices)
+        failed = part.utt2spk.keys() & lists["failed"].keys()
+        lost = part.utt2spk.keys() - failed - set(lattices)
         if lost:
             raise RecipeError(
                 "an utterance was neither decoded nor reported",
                 file=out / f"log/decode.{job}.log",
                 id=min(lost),
                 expected=f"{len(part.utts)} utterances",
-                found=f"{len(lattices)} lattices, {len(lists['failed'])} failures",
+                found=f"{len(lattices)} lattices, {len(failed)} failures",
             )
     for name, reasons in lists.items():
         with publish(out / f"{name}.txt") as merged:
@@ -223,20 +224,20 @@ def account(out: Path, parts: list[DataDir]) -> None:
                 merged.write(f"{utt} {reasons[utt]}\n")
         for job in range(1, len(parts) + 1):
             (out / f"{name}.{job}.txt").unlink()
-    total, failed, partial = sum(len(part.utts) for part in parts), len(lists["failed"]), len(lists["partial"])
+    total, lacking, partial = sum(len(part.utts) for part in parts), len(lists["failed"]), len(lists["partial"])
     print(
-        f"{out}: {total - failed} of {total} utterances decoded, {failed} failed" + (f", {partial} end in no final state" if partial else ""),
+        f"{out}: {total - lacking} of {total} utterances decoded, {lacking} failed" + (f", {partial} end in no final state" if partial else ""),
         file=sys.stderr,
         flush=True,
     )
-    if failed + partial > MAX_FAILED * total:
-        name = "failed" if failed else "partial"
+    if lacking + partial > MAX_FAILED * total:
+        name = "failed" if lacking else "partial"
         utt, reason = next(iter(lists[name].items()))
         raise RecipeError(
             "too many utterances without a path to a final state",
             file=out / f"{name}.txt",
             id=utt,
             expected=f"at most {MAX_FAILED:.0%} of {total}",
-            found=f"{failed + partial}; the first: {reason}",
+            found=f"{lacking + partial}; the first: {reason}",
             next="widen --beam and --max-active, and check that graph and model belong together",
         )
