@@ -59,7 +59,8 @@ def lists(lang, name):
 
 
 def builder(stats, lang, topology, **options):
-    return TreeBuilder(stats, topology, lists(lang, "sets.int"), phone_sets(stats, lists(lang, "extra_questions.int")), **options)
+    roots = lists(lang, "sets.int")
+    return TreeBuilder(stats, topology, roots, phone_sets(stats, roots, lists(lang, "extra_questions.int")), **options)
 
 
 def system_of(size, recipe, lang, data, alignments):

@@ -56,6 +56,12 @@ def test_library_writes_the_same_monophone_tree(tmp_path):
     assert (tmp_path / "tree").read_bytes() == monophone_tree({1: 5, 2: 3, 3: 3}).to_bytes()
 
 
+def test_monophones_share_pdfs_within_a_set():
+    tree = monophone_tree({1: 5, 2: 3, 3: 3, 4: 3}, [(1,), (2, 4), (3,)])
+    assert tree.num_pdfs == 11
+    assert [tree.pdf((phone,), 1) for phone in (1, 2, 3, 4)] == [1, 6, 9, 6]
+
+
 def toy_model(tmp_path):
     topology = read_topology(make_lang(tmp_path) / "topo")
     tree = monophone_tree({int(p): topology.num_pdf_classes(p) for p in topology.phones})

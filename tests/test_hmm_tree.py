@@ -37,6 +37,9 @@ def planted():
     return TreeStats(np.array(events, np.int32), np.array(sums))
 
 
+ROOTS = [(phone,) for phone in range(1, 7)]
+
+
 @pytest.fixture(scope="module")
 def topology(tmp_path_factory):
     return read_topology(make_lang(tmp_path_factory.mktemp("lang")) / "topo")
@@ -44,7 +47,7 @@ def topology(tmp_path_factory):
 
 def builder(topology, stats=None, **options):
     stats = stats or planted()
-    return TreeBuilder(stats, topology, [(p,) for p in range(1, 7)], phone_sets(stats, []), **options)
+    return TreeBuilder(stats, topology, ROOTS, phone_sets(stats, ROOTS, []), **options)
 
 
 def test_loglike_is_that_of_the_best_gaussian():
@@ -55,7 +58,7 @@ def test_loglike_is_that_of_the_best_gaussian():
 
 
 def test_questions_group_what_sounds_alike():
-    sets = phone_sets(planted(), [(A, D)])
+    sets = phone_sets(planted(), ROOTS, [(A, D)])
     assert (B, C) in sets and (A, D) in sets and (0,) in sets and (A,) in sets
     assert (SIL, A, B, C, D) not in sets
 
@@ -105,10 +108,10 @@ def test_like_leaves_are_merged():
 
 
 def test_phones_may_share_a_root(topology):
-    stats = planted()
-    built = TreeBuilder(stats, topology, [(SIL,), (SPN,), (A,), (B, C), (D,)], phone_sets(stats, [])).build(5)
+    stats, roots = planted(), [(SIL,), (SPN,), (A,), (B, C), (D,)]
+    built = TreeBuilder(stats, topology, roots, phone_sets(stats, roots, [])).build(5)
     assert built.tree.pdf((A, B, D), 0) == built.tree.pdf((A, C, D), 0)
-    split = TreeBuilder(stats, topology, [(SIL,), (SPN,), (A,), (B, C), (D,)], phone_sets(stats, [])).build(40)
+    split = TreeBuilder(stats, topology, roots, phone_sets(stats, roots, [])).build(40)
     assert split.tree.pdf((A, B, D), 0) != split.tree.pdf((A, C, D), 0)
 
 

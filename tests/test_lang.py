@@ -7,6 +7,7 @@ import kaldifst
 import numpy as np
 import pytest
 
+from pytorch_nnet.decoding.validate_lang import validate_lang
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.lang.arpa import read_arpa, write_arpa
 from pytorch_nnet.lang.grammar import check_no_silent_cycle, write_grammar
@@ -14,6 +15,7 @@ from pytorch_nnet.lang.lang_dir import LangDir, write_lang
 from pytorch_nnet.lang.lexicon import Dictionary, add_disambiguation
 from pytorch_nnet.lang.ngram import estimate
 from pytorch_nnet.lang.topology import bakis, silence
+from pytorch_nnet.lang.units import UnitLexicon, Units
 
 LEXICON = ["b B IY", "bee B IY", "be B IY", "a AH", "a EY", "beat B IY T", "Zed Z EH D", "<unk> SPN"]
 FILES = {"lexicon.txt": LEXICON, "silence_phones.txt": ["SIL", "SPN"], "optional_silence.txt": ["SIL"],
@@ -46,6 +48,40 @@ def test_tables(lang):
     assert (lang.folder / "phones/extra_questions.int").read_text() == "3 6 7 8\n4 5 9\n"
     assert (lang.folder / "phones/disambig.csl").read_text() == "11:12:13:14:15\n"
     assert "<eps> <eps> SIL" in (lang.folder / "phones/align_lexicon.txt").read_text().splitlines()
+
+
+def test_phones_in_their_places(tmp_path):
+    """Kaldi's prepare_lang.sh with position-dependent phones: names, shared roots, questions, boundaries, the lexicon's paths."""
+    dictionary = Dictionary.load(dictionary_folder(tmp_path / "dict"), "<unk>")
+    lang = write_lang(dictionary, "<unk>", tmp_path / "lang", position_dependent=True)
+    validate_lang(lang.folder)
+    assert list(lang.phones)[:11] == "<eps> SIL SIL_B SIL_E SIL_I SIL_S SPN SPN_B SPN_E SPN_I SPN_S".split()
+    assert list(lang.phones)[11:15] == "AH_B AH_E AH_I AH_S".split()
+
+    def lines(name):
+        return (lang.folder / "phones" / name).read_text().splitlines()
+
+    assert lines("sets.txt")[0] == "SIL SIL_B SIL_E SIL_I SIL_S" and "EY_B EY_E EY_I EY_S IY_B IY_E IY_I IY_S" in lines("sets.txt")
+    assert lines("roots.txt")[2] == "shared split AH_B AH_E AH_I AH_S"
+    assert {"SIL nonword", "SIL_S singleton", "AH_B begin", "AH_E end", "AH_I internal", "AH_S singleton"} <= set(lines("word_boundary.txt"))
+    questions = [set(line.split()) for line in lines("extra_questions.txt")]
+    assert {f"{phone}_{place}" for phone in "BDT" for place in "BEIS"} in questions
+    assert {f"{phone}_E" for phone in "AH B D EH EY IY T Z".split()} in questions and {"SIL", "SPN"} in questions
+    assert ("Zed", ("Z_B", "EH_I", "D_E")) in lang.lexicon and ("a", ("AH_S",)) in lang.lexicon and ("<unk>", ("SPN_S",)) in lang.lexicon
+    found = phone_sequences(kaldifst.StdVectorFst.read(str(lang.path("L.fst"))), lang, ["b"])
+    assert found.keys() == {(*before, "B_B", "IY_E", *after) for before in ((), ("SIL",)) for after in ((), ("SIL",))}
+    assert {lang.bare_phone[phone] for phone in lang.nonsilence_phones} == set("AH B D EH EY IY T Z".split())
+    assert lang.bare_phone[lang.phones["SIL_S"]] == "SIL"
+
+
+def test_units_of_ctc_have_no_places(tmp_path):
+    dictionary = Dictionary.load(dictionary_folder(tmp_path / "dict"), "<unk>")
+    plain, placed = (write_lang(dictionary, "<unk>", tmp_path / name, position_dependent=name == "placed") for name in ("plain", "placed"))
+    for kind in ("phones", "graphemes"):
+        units = Units.of_lang(placed, kind)
+        assert units == Units.of_lang(plain, kind)
+        words = ["bee", "Zed", "what"]
+        assert UnitLexicon(units, placed).of_words(words) == UnitLexicon(units, plain).of_words(words)
 
 
 def test_disambiguation_makes_pronunciations_prefix_free():

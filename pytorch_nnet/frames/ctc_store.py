@@ -128,11 +128,12 @@ def from_alignment(features: Iterable[tuple[str, np.ndarray]], units: Units, dat
     from ..hmm.aligned import AlignmentDir
 
     alignments = AlignmentDir(data, lang.folder, ali_dir)
-    silence = lang.id2phone[lang.optional_silence]
+    silence = lang.bare_phone[lang.optional_silence]
     for utt, rows in aligned(features, alignments.alignments, data, ali_dir, dropped_list):
         spoken = alignments[utt]
         check_lengths(utt, len(rows), len(spoken.alignment), data, ali_dir)
-        yield utt, rows, np.array(units.classes((name for name, _, _ in spoken.phones if name != silence), file=ali_dir, id=utt), np.int64)
+        names = (lang.bare_phone[lang.phones[name]] for name, _, _ in spoken.phones)
+        yield utt, rows, np.array(units.classes((name for name in names if name != silence), file=ali_dir, id=utt), np.int64)
 
 
 def from_transcripts(features: Iterable[tuple[str, np.ndarray]], units: Units, data, lang: LangDir) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

@@ -89,11 +89,11 @@ class AlignmentStats:
 
 
 def alignment_stats(data: str, lang: str, ali_dir: str) -> AlignmentStats:
-    """Reads and counts. The lang directory's silence phones, noises among them, count as silence."""
+    """Reads and counts; a phone's places in words count together. The lang directory's silence phones, noises among them, count as silence."""
     source = AlignmentDir(data, lang, ali_dir)
-    names, topology = source.lang.id2phone, source.model.table.topology
-    stats = AlignmentStats(str(ali_dir), silence_phones=[names[phone] for phone in source.lang.silence_phones],
-                           speech_phones=[names[phone] for phone in source.lang.nonsilence_phones])
+    names, topology = source.lang.bare_phone, source.model.table.topology
+    stats = AlignmentStats(str(ali_dir), silence_phones=list(dict.fromkeys(names[phone] for phone in source.lang.silence_phones)),
+                           speech_phones=list(dict.fromkeys(names[phone] for phone in source.lang.nonsilence_phones)))
     stats.shortest = {names[phone]: shortest_path(topology.states(phone)) for phone in topology.phones.tolist()}
     stats.failed.update(source.failed.get(utt, "no reason given") for utt in source.unaligned())
     words = {word for transcript in source.data.text.values() for word in transcript}
@@ -101,7 +101,7 @@ def alignment_stats(data: str, lang: str, ali_dir: str) -> AlignmentStats:
     stats.spoken = {names[phone] for word in words for phones in source.pronunciations.get(word, unknown)
                     for phone in phones}
     stats.spoken.add(names[source.lang.optional_silence])
-    counts: dict[tuple[int, str], Counter] = {}
+    counts: dict[tuple[str, str], Counter] = {}
     for utterance in source:
         phones, lengths = utterance.segments.phones, utterance.segments.lengths
         stats.utts += 1
@@ -118,8 +118,8 @@ def alignment_stats(data: str, lang: str, ali_dir: str) -> AlignmentStats:
         # An utterance of one phone counts it at both ends.
         for place, part in zip(PLACES, (slice(0, 1), slice(-1, None), slice(1, -1))):
             for phone, length in zip(phones[part].tolist(), lengths[part].tolist()):
-                counts.setdefault((phone, place), Counter())[length] += 1
-    stats.durations = {(names[phone], place): Durations(counter) for (phone, place), counter in counts.items()}
+                counts.setdefault((names[phone], place), Counter())[length] += 1
+    stats.durations = {key: Durations(counter) for key, counter in counts.items()}
     return stats
 
 

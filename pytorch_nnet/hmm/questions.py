@@ -21,22 +21,24 @@ def loglike(sums: np.ndarray) -> np.ndarray:
     return np.where(count > 0, -0.5 * count * (dim * (1 + LOG_2PI) + np.log(variance).sum(-1)), 0.0)
 
 
-def phone_sets(stats: TreeStats, extra: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Sets of neighbouring phones to ask about: each phone, each cluster, the `extra` sets, and 0 (the utterance's edge).
+def phone_sets(stats: TreeStats, roots: list[tuple[int, ...]], extra: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Sets of neighbouring phones to ask about: each phone, each of `roots`, each cluster of them, the `extra` sets, and 0 (the utterance's
+    edge).
 
-    Phones are merged two by two, the pair whose joint Gaussian loses least likelihood first; every merger is a question.
+    Roots hold one phone, or one in all its places in words (sets.int). They are merged two by two, the pair whose joint Gaussian loses
+    least likelihood first; every merger is a question.
     """
-    phones = sorted(set(stats.events[:, 1].tolist()))
     middle = stats.events[:, 3] == QUESTION_PDF_CLASS
-    sums = np.stack([stats.sums[middle & (stats.events[:, 1] == phone)].sum(0) for phone in phones])
-    members = [(phone,) for phone in phones]
+    seen = set(stats.events[:, 1].tolist())
+    members = [root for root in sorted(roots) if seen.intersection(root)]
+    sums = np.stack([stats.sums[middle & np.isin(stats.events[:, 1], root)].sum(0) for root in members])
     own = loglike(sums)
-    alive = np.ones(len(phones), bool)
+    alive = np.ones(len(members), bool)
     loss = own[:, None] + own[None] - loglike(sums[:, None] + sums[None])
     np.fill_diagonal(loss, np.inf)
-    found = {(0,), *members, *extra}
-    for _ in range(len(phones) - 2):  # the last merger, all phones, asks nothing
-        keep, gone = divmod(int(np.argmin(loss)), len(phones))
+    found = {(0,), *((phone,) for phone in seen), *members, *extra}
+    for _ in range(len(members) - 2):  # the last merger, all phones, asks nothing
+        keep, gone = divmod(int(np.argmin(loss)), len(members))
         members[keep] = tuple(sorted(members[keep] + members[gone]))
         found.add(members[keep])
         sums[keep] += sums[gone]

@@ -78,7 +78,7 @@ def train_mono(data: str, lang: str, folder: str, options: MonoOptions) -> None:
     trainer = Trainer(data, lang, folder, options)
     if not trainer.goes_on():
         topology = read_topology(trainer.lang.path("topo"))
-        tree = monophone_tree({int(phone): topology.num_pdf_classes(phone) for phone in topology.phones})
+        tree = monophone_tree({int(phone): topology.num_pdf_classes(phone) for phone in topology.phones}, trainer.phone_sets())
         model = AcousticModel.create(topology, tree, FeatureOptions(norm_vars=options.norm_vars))
         # With one Gaussian a pdf the first statistics do not depend on its parameters, so any will do.
         shape = (tree.num_pdfs, trainer.dim(model.features))
@@ -177,8 +177,8 @@ class Trainer:
         parts = [self.folder / f"treeacc.{job}.npz" for job in range(1, options.nj + 1)]
         stats = merge_files(parts, source)
         extra = [tuple(map(int, line.split())) for line in lines_of(self.lang, "phones/extra_questions.int")]
-        sets = phone_sets(stats, extra)
-        roots = [tuple(map(int, line.split())) for line in lines_of(self.lang, "phones/sets.int")]
+        roots = self.phone_sets()
+        sets = phone_sets(stats, roots, extra)
         builder = TreeBuilder(stats, source.table.topology, roots, sets, min_count=options.min_leaf_count)
         built = builder.build(num_leaves, cluster_threshold=options.cluster_thresh)
         self.say(f"tree: {built.report}, {len(sets)} phone sets asked about")
@@ -187,6 +187,10 @@ class Trainer:
         model = AcousticModel.create(source.table.topology, built.tree, features)
         self.start(model.replaced(gmm=gmm.single_gaussians(built.sums)), ali_dir=self.ali_dir, name="1.mdl")
         self.reached(0)
+
+    def phone_sets(self) -> list[tuple[int, ...]]:
+        """Phones that share a root of the tree, or all their pdfs in a monophone system."""
+        return [tuple(map(int, line.split())) for line in lines_of(self.lang, "phones/sets.int")]
 
     def say(self, line: str) -> None:
         """Keeps a line in log/summary.txt."""

@@ -7,7 +7,7 @@ pdf-class of the state (0, 1, 2, ...) under key -1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator, Mapping, Sequence, Union
+from typing import Iterable, Iterator, Mapping, Sequence, Union
 
 from . import kaldi_binary as kb
 from .errors import RecipeError
@@ -198,12 +198,16 @@ def _serialize(node: EventMap | None) -> Iterator[bytes]:
         yield kb.token("}")
 
 
-def monophone_tree(num_pdf_classes: Mapping[int, int]) -> Tree:
-    """A tree of width 1 with one pdf per (phone, pdf-class), numbered phone by phone."""
+def monophone_tree(num_pdf_classes: Mapping[int, int], sets: Iterable[Sequence[int]] | None = None) -> Tree:
+    """A tree of width 1 with one pdf per (set of phones, pdf-class), numbered set by set; the phones of a set share their pdfs.
+
+    sets: each phone alone, if it is left out (Kaldi: MonophoneContextDependency; with them, MonophoneContextDependencyShared).
+    """
     branches: list[EventMap | None] = [None] * (max(num_pdf_classes) + 1)
     pdf = 0
-    for phone in sorted(num_pdf_classes):
-        count = num_pdf_classes[phone]
-        branches[phone] = Table(PDF_CLASS, [Leaf(pdf + i) for i in range(count)])
+    for phones in [[phone] for phone in sorted(num_pdf_classes)] if sets is None else sets:
+        count = num_pdf_classes[phones[0]]
+        for phone in phones:
+            branches[phone] = Table(PDF_CLASS, [Leaf(pdf + i) for i in range(count)])
         pdf += count
     return Tree(1, 0, Table(0, branches))

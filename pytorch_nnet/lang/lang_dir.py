@@ -14,6 +14,7 @@ from ..io.publish import publish_folder
 from .lexicon import Dictionary, Pronunciation, add_disambiguation
 from .lexicon_fst import write_lexicon_fst
 from .topology import topology_text
+from .word_positions import bare, boundaries, with_positions
 
 NUMBER = re.compile(r"[0-9]{1,9}")
 NEXT = "steps/prepare_lang <dict> <oov-word> <lang>"
@@ -58,6 +59,12 @@ class LangDir:
     @cached_property
     def optional_silence(self) -> int:
         return self.ids("phones/optional_silence.int")[0]
+
+    @cached_property
+    def bare_phone(self) -> dict[int, str]:
+        """Names of phones by id; without their places in words, where they know them (word_positions.py)."""
+        placed = (self.folder / "phones/word_boundary.txt").exists()
+        return {number: bare(name) if placed else name for number, name in self.id2phone.items()}
 
     @cached_property
     def disambig(self) -> list[int]:
@@ -149,16 +156,19 @@ def read_symbols(path) -> dict[str, int]:
 
 
 def write_lang(dictionary: Dictionary, oov: str, path, *, sil_prob: float = 0.5, sil_states: int = 5,
-               nonsil_states: int = 3) -> LangDir:
-    """Publishes a lang directory with position-independent phones (Kaldi: utils/prepare_lang.sh).
+               nonsil_states: int = 3, position_dependent: bool = False) -> LangDir:
+    """Publishes a lang directory (Kaldi: utils/prepare_lang.sh).
 
     Args:
       sil_prob: probability of optional silence between two words, inside (0, 1).
+      position_dependent: phones know their place in a word (word_positions.py).
     """
     if not 0.0 < sil_prob < 1.0:
         raise RecipeError("silence probability out of range", expected="0 < --sil-prob < 1", found=sil_prob)
     if min(sil_states, nonsil_states) < 1:
         raise RecipeError("a phone needs a state", expected="at least 1", found=min(sil_states, nonsil_states))
+    if position_dependent:
+        dictionary = with_positions(dictionary)
     silence, nonsilence, sil = dictionary.silence_phones, dictionary.nonsilence_phones, dictionary.optional_silence
     marked, largest = add_disambiguation(dictionary.lexicon)
     sil_disambig = f"#{largest + 1}"
@@ -182,6 +192,8 @@ def write_lang(dictionary: Dictionary, oov: str, path, *, sil_prob: float = 0.5,
         # One tree root per set, all its states shared, and questions may split it.
         write_phones(folder / "phones" / "roots", (f"shared split {' '.join(line)}" for line in sets), phones)
         write_phones(folder / "phones" / "extra_questions", map(" ".join, dictionary.extra_questions), phones)
+        if position_dependent:
+            write_phones(folder / "phones" / "word_boundary", boundaries(dictionary), phones)
         write_lines(folder / "phones" / "wdisambig.txt", ["#0"])
         write_lines(folder / "phones" / "wdisambig_words.int", [words["#0"]])
         in_order = sorted(aligned, key=str.encode)

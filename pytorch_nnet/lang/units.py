@@ -1,6 +1,6 @@
 """Units of CTC: the phones or graphemes that words are written in, and the blank (Graves et al. 2006).
 
-Class 0 is the blank, the others are the units in order. Optional silence is no unit: between words nothing is said, which is what the
+Class 0 is the blank, the others are the units in order. Phones are units without their places in words. Optional silence is no unit: between words nothing is said, which is what the
 blank stands for. Graphemes are the characters of the lexicon's words; every word begins with `|`, so that words can be told apart without
 a lexicon, and a word that no letter is spoken of ([laughter]: its phones are silence phones) is a unit of its own.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Iterable, Sequence
+from typing import Any, Iterable, Iterator, Sequence
 
 from ..io.errors import RecipeError
 from .lang_dir import LangDir
@@ -36,14 +36,15 @@ class Units:
 
     @classmethod
     def of_lang(cls, lang: LangDir, kind: str) -> "Units":
-        """Phones: all of phones.txt but the optional silence, in its order; graphemes in the order of their code points."""
+        """Phones: all of phones.txt but the optional silence, in its order, each once; graphemes in the order of their code points."""
         if kind not in KINDS:
             raise RecipeError("unknown units", id=kind, expected=" or ".join(KINDS))
         if kind == "phones":
             left_out = {0, lang.optional_silence, *lang.disambig}
-            return cls(kind, (BLANK, *(phone for number, phone in sorted(lang.id2phone.items()) if number not in left_out)))
-        whole, silence = unspoken(lang), {lang.id2phone[lang.optional_silence]}
-        found = {unit for word, phones in lang.lexicon if set(phones) != silence for unit in spelling(word, word in whole)}
+            names = dict.fromkeys(name for number, name in sorted(lang.bare_phone.items()) if number not in left_out)
+            return cls(kind, (BLANK, *(name for name in names if name != lang.bare_phone[lang.optional_silence])))
+        whole, silence = unspoken(lang), {lang.bare_phone[lang.optional_silence]}
+        found = {unit for word, phones in bare_lexicon(lang) if set(phones) != silence for unit in spelling(word, word in whole)}
         return cls(kind, (BLANK, *sorted(found)))
 
     @classmethod
@@ -80,20 +81,20 @@ class UnitLexicon:
 
     def __init__(self, units: Units, lang: LangDir):
         self.units, self.lang = units, lang
-        self.silence = lang.id2phone[lang.optional_silence]
-        self.whole = unspoken(lang)
+        self.silence = lang.bare_phone[lang.optional_silence]
+        self.whole, self.lexicon = unspoken(lang), list(bare_lexicon(lang))
         self.first: dict[str, tuple[str, ...]] = {}
-        for word, phones in lang.lexicon:
+        for word, phones in self.lexicon:
             self.first.setdefault(word, phones)
 
     def spoken(self, word: str, phones: Sequence[str]) -> tuple[str, ...]:
-        """The units of a word with this pronunciation; none if it is optional silence alone."""
+        """The units of a word with this pronunciation, in phones without places; none if it is optional silence alone."""
         phones = tuple(phone for phone in phones if phone != self.silence)
         return phones if self.units.kind == "phones" or not phones else spelling(word, word in self.whole)
 
     def pronunciations(self) -> list[Pronunciation]:
         """(word, units), each pair once, of all words that have units."""
-        return list(dict.fromkeys((word, units) for word, phones in self.lang.lexicon if (units := self.spoken(word, phones))))
+        return list(dict.fromkeys((word, units) for word, phones in self.lexicon if (units := self.spoken(word, phones))))
 
     def of_words(self, words: Iterable[str]) -> list[int]:
         """Classes of a transcript: of each word the first pronunciation in phones/align_lexicon.txt, which is in C order; a word that the
@@ -109,6 +110,12 @@ class UnitLexicon:
                 units = self.spoken(oov, self.first[oov])
             found += self.units.classes(units, id=word)
         return found
+
+
+def bare_lexicon(lang: LangDir) -> Iterator[Pronunciation]:
+    """(word, phones) in C order, phones without their places in words."""
+    for word, phones in lang.lexicon:
+        yield word, tuple(lang.bare_phone[lang.phones[phone]] for phone in phones)
 
 
 def spelling(word: str, whole: bool) -> tuple[str, ...]:

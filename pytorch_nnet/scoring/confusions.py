@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
@@ -17,7 +16,6 @@ from ..lang.lang_dir import LangDir
 from .report import write_tsv
 
 HEADER = ("label", "network", "frames")
-POSITION = re.compile(r"_[BIES]$")  # Kaldi's marks of a phone's position in its word
 
 
 @dataclass
@@ -40,12 +38,11 @@ class Confusions:
 
 
 def phones_of_classes(model: AcousticModel, names: dict[int, str]) -> tuple[list[str], np.ndarray]:
-    """Phones without marks of position, in the order of their ids, and the index of that phone for every class (K,).
+    """Phones by name, in the order of their ids, and the index of that phone for every class (K,).
 
     Phones that share a class, as a tree with common roots lets them, cannot be told apart: they go under one name, a/b.
     """
-    bare = {phone: POSITION.sub("", name) for phone, name in names.items()}
-    group = {name: name for name in bare.values()}  # a name leads to another of its group, the first one to itself
+    group = {name: name for name in names.values()}  # a name leads to another of its group, the first one to itself
 
     def first(name: str) -> str:
         while group[name] != name:
@@ -56,12 +53,12 @@ def phones_of_classes(model: AcousticModel, names: dict[int, str]) -> tuple[list
     tuples = model.table.tuples.tolist()
     for phone, _, *pdfs in sorted(tuples):
         for pdf in pdfs:
-            one, other = first(owner.setdefault(pdf, bare[phone])), first(bare[phone])
+            one, other = first(owner.setdefault(pdf, names[phone])), first(names[phone])
             group[other] = one
     together: dict[str, list[str]] = {}
     for phone in sorted({row[0] for row in tuples}):
-        own = together.setdefault(first(bare[phone]), [])
-        own += [bare[phone]] * (bare[phone] not in own)
+        own = together.setdefault(first(names[phone]), [])
+        own += [names[phone]] * (names[phone] not in own)
     index = {name: place for place, name in enumerate(together)}
     return ["/".join(own) for own in together.values()], np.array([index[first(owner[pdf])] for pdf in range(model.num_pdfs)])
 
@@ -74,7 +71,7 @@ def confusions(lang, ali, store: FrameStore, network) -> Confusions:
     Raises:
       RecipeError: another number of classes than the tree has, or than the network has.
     """
-    phones, phone_of = phones_of_classes(AcousticModel.load(ali), LangDir(lang).id2phone)
+    phones, phone_of = phones_of_classes(AcousticModel.load(ali), LangDir(lang).bare_phone)
     for what, found in ((store.path, store.num_classes), (network.path, network.num_classes)):
         if found != len(phone_of):
             raise RecipeError("another number of classes than the tree has", file=what, expected=f"{len(phone_of)}, as in {ali}", found=found,
