@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.scoring.glm import Glm, apply_rules
-from pytorch_nnet.scoring.tune import choose, read_sweep, tune
+from pytorch_nnet.scoring.tune import choose, lowest, read_sweep, tune
 from pytorch_nnet.scoring.wer import Counts, count_errors, edits, edits_by_utterance, read_wer, write_wer
 from pytorch_nnet.training.records import millions_seen
 from toy_lattices import decoded
@@ -103,11 +103,20 @@ def sweep_folder(path, rates):
 
 
 def test_tuning_takes_the_pair_of_dev(tmp_path):
-    dev = sweep_folder(tmp_path / "dev", {(7, 0.0): 120, (8, 0.0): 100, (9, 0.0): 110})
+    dev = sweep_folder(tmp_path / "dev", {(7, 0.0): 140, (8, 0.0): 100, (9, 0.0): 140})
     test = sweep_folder(tmp_path / "test", {(7, 0.0): 150, (8, 0.0): 200, (9, 0.0): 300})
     tuned = tune(dev, test)
     assert (tuned.pair, tuned.dev.errors, tuned.test.errors) == ((8, 0.0), 100, 200)
     assert (tuned.oracle_pair, tuned.oracle.errors, tuned.at_edge) == ((7, 0.0), 150, False)
+
+
+def test_a_minimum_that_stands_alone_is_not_chosen(tmp_path):
+    """Five errors fewer at LM weight 5 than anywhere, but many more beside it; nobody's neighbours are those of another penalty."""
+    errors = [63, 58, 50, 57, 56, 56, 55, 55, 55, 55, 56, 56]
+    sweep = read_sweep(sweep_folder(tmp_path / "a", {**{(3 + place, 0.5): count for place, count in enumerate(errors)},
+                                                     **{(3 + place, 1.0): 90 for place in range(12)}}))
+    assert lowest(sweep) == (5, 0.5) and choose(sweep) == (10, 0.5)
+    assert tune(tmp_path / "a", tmp_path / "a").oracle.errors == 50
 
 
 @settings(max_examples=6, deadline=None)
@@ -243,7 +252,7 @@ def system_folder(exp, name, *, dev=None, test=None, fer=None, parameters=None):
 @pytest.fixture
 def exp(tmp_path):
     exp = tmp_path / "exp"
-    system_folder(exp, "cnn", fer=0.3551, parameters=76_770_000, dev={(9, 0.0): 150, (10, 0.0): 141, (11, 0.0): 141},
+    system_folder(exp, "cnn", fer=0.3551, parameters=76_770_000, dev={(9, 0.0): 150, (10, 0.0): 141, (11, 0.0): 165},
                   test={(9, 0.0): 160, (10, 0.0): 180, (11, 0.0): 150})
     system_folder(exp, "lstm1", fer=0.3427, parameters=30_350, dev={(9, 0.0): 141, (10, 0.0): 150},
                   test={(9, 0.0): 160, (10, 0.0): 180})

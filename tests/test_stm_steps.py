@@ -145,7 +145,7 @@ def test_hubscr_gives_the_same_figures(decoded):
 
 def test_pair_chosen_on_dev(run, decoded):
     dev = decoded.with_name("decode_dev")
-    for lmwt, errors in ((4, 3), (5, 2), (6, 2)):
+    for lmwt, errors in ((4, 9), (5, 2), (6, 9)):
         (dev / f"wer_{lmwt}_0.5").parent.mkdir(exist_ok=True)
         (dev / f"wer_{lmwt}_0.5").write_text(f"x\n%WER 1.00 [ {errors} / 9, 0 ins, {errors} del, 0 sub ]\n%SER 50.00 [ 1 / 2 ]\n"
                                              "Scored 2 sentences, 0 not present in hyp.\n")

@@ -13,7 +13,7 @@ from ..io.errors import RecipeError
 from ..io.options import load_config
 from ..training.records import error_rate, read_records
 from .results import count_parameters, read_json
-from .tune import choose, read_sweep
+from .tune import lowest, read_sweep
 
 KINDS = ("final.mdl, num_jobs with ali.1.gz, model.safetensors, ensemble.yaml, HCLG.fst, meta.json of a store, "
          "lat.1.npz or wer_*")
@@ -100,7 +100,7 @@ def decoding(folder: Path) -> str:
     if not any(folder.glob("wer_*")):
         return join("decoding", "not scored yet")
     sweep = read_sweep(folder)
-    lmwt, wip = choose(sweep)
+    lmwt, wip = lowest(sweep)
     counts = sweep[lmwt, wip]
     return join("decoding", f"WER {counts.wer:.2f} %", f"{counts.ins} ins", f"{counts.dels} del", f"{counts.sub} sub",
                 f"{counts.words} words", f"LMWT {lmwt:g}", f"WIP {wip:g}", f"{counts.failed} failed")

@@ -20,8 +20,8 @@ TABLE1 = ("system", "parameters", "FER %", "dev WER %", "test WER %", "95 % inte
 LEGEND = """\
 FER on {dev}. WER = (ins + del + sub) / words, by the basic scorer: words are compared with the transcript after the recipe's
 scoring rules. The interval holds 95 % of the bootstrap samples of the speakers of {test} (Bisani and Ney 2004); that other training
-runs would give other figures is not in it. LM weight (LMWT) and word insertion penalty (WIP) are those with the lowest WER on {dev}
-(of equals the smaller); *oracle* is the lowest WER any of them gives on {test}, for comparison only. *failed* counts test utterances
+runs would give other figures is not in it. LM weight (LMWT) and word insertion penalty (WIP) are those with the lowest WER on {dev},
+averaged with those of neighbouring LM weights (of equals the smaller); *oracle* is the lowest WER any of them gives on {test}, for comparison only. *failed* counts test utterances
 without a hypothesis: all their words are deletions. Run time of a frame relative to `{baseline}`. Parameters of a GMM: mean, variance
 and weight of every Gaussian."""
 STM_LEGEND = """\

@@ -17,7 +17,7 @@ from .glm import Glm, apply_rules
 from .lattice_jobs import Words, ask_jobs, check_complete, read_failed
 from .letters import read_letters, spelled
 from .sweep_job import pairs
-from .tune import choose
+from .tune import lowest
 from .wer import Counts, count_errors, edits_by_utterance, write_wer
 
 # A recipe's own rules, used without being asked for, as Kaldi does with local/wer_output_filter.
@@ -102,7 +102,7 @@ def score_decoded(data, words_dir, decode_dirs: Iterable, options: ScoreOptions)
     for folder in decode_dirs:
         sweep = score(data, words_dir, folder, lmwts=range(options.min_lmwt, options.max_lmwt + 1), wips=options.wips,
                       rules_file=rules_or_default(options.rules), nj=options.nj, cmd=options.cmd)
-        lmwt, wip = choose(sweep.counts)
+        lmwt, wip = lowest(sweep.counts)
         print(f"{sweep.counts[lmwt, wip].report()} {folder}/wer_{lmwt}_{wip}", flush=True)
         if sweep.failed:
             utt, reason = next(iter(sweep.failed.items()))
