@@ -252,7 +252,7 @@ def system_folder(exp, name, *, dev=None, test=None, fer=None, parameters=None):
 @pytest.fixture
 def exp(tmp_path):
     exp = tmp_path / "exp"
-    system_folder(exp, "cnn", fer=0.3551, parameters=76_770_000, dev={(9, 0.0): 150, (10, 0.0): 141, (11, 0.0): 165},
+    system_folder(exp, "cnn", fer=0.3551, parameters=76_770_000, dev={(9, 0.0): 150, (10, 0.0): 141, (11, 0.0): 150},
                   test={(9, 0.0): 160, (10, 0.0): 180, (11, 0.0): 150})
     system_folder(exp, "lstm1", fer=0.3427, parameters=30_350, dev={(9, 0.0): 141, (10, 0.0): 150},
                   test={(9, 0.0): 160, (10, 0.0): 180})
