@@ -173,3 +173,9 @@ def test_a_new_version_of_a_step_makes_its_output_stale(tmp_path, monkeypatch):
     assert once.Request(command).current()[1] != before
     assert staleness.versions(["utils/run.py", "log", "steps/x", "steps/y"]) == {"steps/x": 3}
     assert staleness.changes({"command": ["steps/x"]}, ["steps/x"], {}, {"steps/x": 3}) == ["steps/x: version 3, made by 1"]
+
+
+def test_versions_are_of_programs_as_recipes_call_them():
+    for line in (ROOT / "utils/versions.tsv").read_text().splitlines():
+        if not line.startswith("#"):
+            assert (ROOT / line.split("\t")[0]).is_file(), line
