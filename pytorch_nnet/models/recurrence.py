@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ..io.errors import RecipeError
 from ..io.options import option
@@ -50,9 +49,11 @@ class RecurrentStack(nn.Module):
         if options.projection >= min(hidden):
             raise RecipeError("a projection as wide as its layer", id="projection", expected=f"below {min(hidden)}", found=options.projection)
         self.options, self.bidirectional = options, bidirectional
-        self.layers, self.norms = nn.ModuleList(), nn.ModuleList()
+        self.layers, self.backward_layers, self.norms = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for units in hidden:
             self.layers.append(self.layer(inputs, units))
+            if bidirectional:
+                self.backward_layers.append(self.layer(inputs, units))
             inputs = (options.projection or units) * (1 + bidirectional)
             if options.layer_norm:
                 self.norms.append(nn.LayerNorm(inputs))
@@ -62,9 +63,9 @@ class RecurrentStack(nn.Module):
         options = self.options
         layer: nn.RNNBase
         if options.cell == "gru":
-            layer = nn.GRU(inputs, units, batch_first=True, bidirectional=self.bidirectional)
+            layer = nn.GRU(inputs, units, batch_first=True)
         else:
-            layer = nn.LSTM(inputs, units, batch_first=True, bidirectional=self.bidirectional, proj_size=options.projection)
+            layer = nn.LSTM(inputs, units, batch_first=True, proj_size=options.projection)
         for name, weight in layer.named_parameters():
             if name.startswith("bias"):
                 nn.init.zeros_(weight)
@@ -86,13 +87,13 @@ class RecurrentStack(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """(B, T, inputs) -> (B, T, width), and the state after the last step of each layer: h.N, c.N (B, units)."""
         after: State = {}
+        index = reversal(lengths.to(x.device), x.shape[1]) if self.bidirectional else None
         for number, layer in enumerate(self.layers):
             if self.training and self.options.dropout:
                 kept = 1 - self.options.dropout
                 x = x * torch.empty_like(x[:, :1]).bernoulli_(kept).div_(kept)
-            if self.bidirectional:
-                packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-                x, _ = pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=x.shape[1])
+            if index is not None:
+                x = torch.cat([layer(x)[0], reordered(self.backward_layers[number](reordered(x, index))[0], index)], 2)
             else:
                 x, last = layer(x, self.before(state, number))
                 for name, value in zip("hc", last if isinstance(last, tuple) else (last,)):
@@ -107,3 +108,16 @@ class RecurrentStack(nn.Module):
             return None
         h = state[f"h.{number}"].unsqueeze(0)
         return (h, state[f"c.{number}"].unsqueeze(0)) if self.options.cell == "lstm" else h
+
+
+# Both directions as two layers, the second on reversed rows. A bidirectional layer of torch on packed sequences is the same function, but
+# trains ten times slower on a CPU: it has no kernel for the whole of it and goes step by step (benchmarks/training.py).
+def reversal(lengths: Tensor, steps: int) -> Tensor:
+    """(B,) -> (B, steps): where the rows of reversed utterances come from; rows after an utterance stay, so it is its own inverse."""
+    place = torch.arange(steps, device=lengths.device).unsqueeze(0)
+    return torch.where(place < lengths.unsqueeze(1), lengths.unsqueeze(1) - 1 - place, place)
+
+
+def reordered(x: Tensor, index: Tensor) -> Tensor:
+    """(B, T, N): row t of utterance b is x[b, index[b, t]]."""
+    return x.gather(1, index.unsqueeze(2).expand(-1, -1, x.shape[2]))
