@@ -7,6 +7,7 @@ Usage: benchmarks/training.py                (five minutes, 3 GB)
  - the peephole BLSTM of the paper's size (4 layers of 512 units each way, 41 frames, 9000 classes) against torch.nn.LSTM of the same
    shape, which has no peepholes; forward, and forward with backward. The last layer alone too, which runs half the frames each way, where
    nn.LSTM needs all of them;
+ - a BLSTM over whole utterances, eight of different lengths, against torch's bidirectional layers over packed sequences, training;
  - the sampler's windows per second beside the smallest training step of the mini preset, and against a DataLoader that
    assembles items;
  - the loss of 90 soft labels among 9000 classes against the hard labels' cross-entropy, forward and backward;
@@ -31,6 +32,7 @@ from ratios import ratio as report
 from recipe import ROOT, commit, machine
 from torch import nn
 from torch.nn.functional import cross_entropy, linear
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from pytorch_nnet.frames.sampler import FrameSampler
 from pytorch_nnet.frames.softlabels import SparseLabels, top_classes
@@ -39,6 +41,7 @@ from pytorch_nnet.io.options import load_config
 from pytorch_nnet.models.architecture import Architecture, shape_from
 from pytorch_nnet.models.networks.blstm import Blstm
 from pytorch_nnet.models.operations import multiplications
+from pytorch_nnet.models.recurrence import RecurrentOptions, RecurrentStack
 from pytorch_nnet.models.registry import build_network
 from pytorch_nnet.training.losses import blended_loss
 
@@ -129,6 +132,22 @@ def networks():
     row(f"peephole BLSTM {LAYERS}x{UNITS} / nn.LSTM, training", [training(n, windows, labels) for n in (ours, other)], 3, 1.25)
 
 
+def utterances():
+    """Two layers of 128 units each way over eight utterances of 150 to 300 frames."""
+    hidden, lengths = [128, 128], torch.linspace(150, 300, 8).long()
+    x = torch.randn(8, 300, DIM)
+    ours = RecurrentStack(DIM, hidden, RecurrentOptions(), bidirectional=True)
+    other = nn.LSTM(DIM, hidden[0], len(hidden), batch_first=True, bidirectional=True)
+
+    def stacked():
+        ours(x, lengths)[0].sum().backward()
+
+    def packed():
+        other(pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False))[0].data.sum().backward()
+
+    row("BLSTM 2x128 over utterances / nn.LSTM over packed sequences, training", [stacked, packed], 5, 1.0)
+
+
 def sampler():
     store = MemoryStore(1000, 400)
     config = load_config(ROOT / "egs/switchboard/conf/mini/cnn.yaml")
@@ -209,6 +228,7 @@ def main(argv):
     sampler()
     peak()
     networks()
+    utterances()
     return 0
 
 

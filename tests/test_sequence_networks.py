@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from pytorch_nnet.frames.store import CONTEXT, DIM, write_frame_store
 from pytorch_nnet.frames.utterances import UtteranceBatches, UtteranceStreams
@@ -16,6 +17,7 @@ from pytorch_nnet.models import load_model
 from pytorch_nnet.models.architecture import Architecture
 from pytorch_nnet.models.networks import KINDS
 from pytorch_nnet.models.operations import multiplications
+from pytorch_nnet.models.recurrence import RecurrentOptions, RecurrentStack
 from pytorch_nnet.models.registry import build_network, count_parameters
 from pytorch_nnet.models.sequence import SequenceNetwork, Stream
 from pytorch_nnet.training.options import TrainOptions
@@ -37,6 +39,29 @@ WHOLE = {"blstm": dict(arch="recurrent", hidden=[6, 5], projection=0, head=[0], 
 def network(name, seed=1):
     torch.manual_seed(seed)
     return build_network(Architecture(**{**STREAMING, **WHOLE}[name]), CLASSES).double().eval()
+
+
+@pytest.mark.parametrize("cell, kind", [("lstm", torch.nn.LSTM), ("gru", torch.nn.GRU)])
+def test_both_directions_are_those_of_torch(cell, kind):
+    """Padding takes part in nothing: outputs and gradients are those of a bidirectional layer over packed sequences."""
+    torch.manual_seed(1)
+    stack = RecurrentStack(3, [4], RecurrentOptions(cell=cell), bidirectional=True).double()
+    theirs = kind(3, 4, batch_first=True, bidirectional=True).double()
+    with torch.no_grad():
+        for layer, ending in ((stack.layers[0], ""), (stack.backward_layers[0], "_reverse")):
+            for name, weight in layer.named_parameters():
+                getattr(theirs, name + ending).copy_(weight)
+    x, lengths = torch.randn(3, 9, 3, dtype=torch.float64), torch.tensor([4, 9, 1])
+    mine = x.clone().requires_grad_()
+    packed = x.clone().requires_grad_()
+    outputs, _ = stack(mine, lengths)
+    expected, _ = pad_packed_sequence(theirs(pack_padded_sequence(packed, lengths, batch_first=True, enforce_sorted=False))[0], batch_first=True)
+    real = (torch.arange(9) < lengths.unsqueeze(1)).unsqueeze(2)
+    assert torch.allclose(outputs * real, expected, atol=1e-12)
+    weights = torch.randn_like(expected) * real
+    (outputs * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert torch.allclose(mine.grad, packed.grad, atol=1e-12) and (mine.grad[0, 4:] == 0).all()
 
 
 @pytest.mark.slow

@@ -1,8 +1,9 @@
 """Units of CTC: the phones or graphemes that words are written in, and the blank (Graves et al. 2006).
 
-Class 0 is the blank, the others are the units in order. Phones are units without their places in words. Optional silence is no unit: between words nothing is said, which is what the
-blank stands for. Graphemes are the characters of the lexicon's words; every word begins with `|`, so that words can be told apart without
-a lexicon, and a word that no letter is spoken of ([laughter]: its phones are silence phones) is a unit of its own.
+Class 0 is the blank, the others are the units in order. Phones are units without their places in words. Optional silence is no unit: between
+words nothing is said, which is what the blank stands for. Graphemes are the characters of the lexicon's words; every word begins with `|`, so
+that words can be told apart without a lexicon, and a word that no letter is spoken of ([laughter]: its phones are silence phones) is a unit of
+its own.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ LEGEND = """\
 FER on {dev}. WER = (ins + del + sub) / words, by the basic scorer: words are compared with the transcript after the recipe's
 scoring rules. The interval holds 95 % of the bootstrap samples of the speakers of {test} (Bisani and Ney 2004); that other training
 runs would give other figures is not in it. LM weight (LMWT) and word insertion penalty (WIP) are those with the lowest WER on {dev},
-averaged with those of neighbouring LM weights (of equals the smaller); *oracle* is the lowest WER any of them gives on {test}, for comparison only. *failed* counts test utterances
-without a hypothesis: all their words are deletions. Run time of a frame relative to `{baseline}`. Parameters of a GMM: mean, variance
-and weight of every Gaussian."""
+averaged with that of neighbouring LM weights (of equals the smaller); *oracle* is the lowest WER any of them gives on {test}, for
+comparison only. *failed* counts test utterances without a hypothesis: all their words are deletions. Run time of a frame relative to
+`{baseline}`. Parameters of a GMM: mean, variance and weight of every Gaussian."""
 STM_LEGEND = """\
 {test} against its stm and glm, by NIST's rules, at the LM weight and penalty of Table 1. Scorer: {scorers}. Intervals are
 those of a bootstrap over conversation sides. Words of the reference: {words}. Tests between systems: significance.tsv."""
