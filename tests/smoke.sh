@@ -28,6 +28,9 @@ SECONDS=0
 (cd "$recipe" && local/run_cldnn.sh --test-set eval2000 --lm tg --systems "cldnn blstm")
 echo "networks over utterances: $SECONDS s"
 SECONDS=0
+(cd "$recipe" && local/run_blending.sh --teacher "dnn cldnn/blstm" --seeds 1 --test-set eval2000 --lm tg)
+echo "blending: $SECONDS s"
+SECONDS=0
 (cd "$recipe" && local/run_sequence.sh --test-set eval2000 --lm tg --systems "dnn_mmi dnn_smbr cnn_smbr")
 echo "sequence training: $SECONDS s"
 SECONDS=0
