@@ -111,7 +111,7 @@ class RecurrentStack(nn.Module):
 
 
 # Both directions as two layers, the second on reversed rows. A bidirectional layer of torch on packed sequences is the same function, but
-# trains ten times slower on a CPU: it has no kernel for the whole of it and goes step by step (benchmarks/training.py).
+# trains eight times slower on a CPU: it has no kernel for the whole of it and goes step by step (benchmarks/training.py).
 def reversal(lengths: Tensor, steps: int) -> Tensor:
     """(B,) -> (B, steps): where the rows of reversed utterances come from; rows after an utterance stay, so it is its own inverse."""
     place = torch.arange(steps, device=lengths.device).unsqueeze(0)
