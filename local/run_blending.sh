@@ -20,8 +20,8 @@ force=false            # redo what is up to date
 status=false           # list the commands as done, stale, begun or missing, and run nothing
 dry_run=false makes=   # of utils/stages.sh: no estimates here
 help_message="Usage: local/run_blending.sh --teacher '.. ..' --test-set NAME --lm NAME [options]
- e.g.: cd egs/an4 && ./run.sh --an4 /corpora/an4 && local/run_cldnn.sh --systems blstm --test-set test --lm ug
-       local/run_blending.sh --teacher 'dnn cnn cldnn/blstm' --test-set test --lm ug
+ e.g.: cd egs/switchboard && ./run.sh && local/run_cldnn.sh --systems blstm --test-set eval2000 --lm tg
+       local/run_blending.sh --teacher 'dnn cnn cldnn/blstm' --test-set eval2000 --lm tg
 
 Stages: 1 CNNs with the other seeds (those of local/run_paper.sh), 2 the teacher and its soft labels, students, 3 decoding,
         4 table: exp/NAME/results/RESULTS.md
