@@ -36,14 +36,8 @@ if begin 2 "features: MFCC for the GMMs, 31-channel 10th-root filterbank for the
 fi
 
 if begin 3 "GMM-HMM: monophones, triphones, LDA+MLLT, speaker-adaptive training"; then
+  train_gmms data/train exp
   gmm=(--nj "$nj" --cmd "$train_cmd")
-  once --out exp/mono -- steps/train_mono "${gmm[@]}" $mono_opts --totgauss "$mono_gauss" data/train data/lang exp/mono
-  once --out exp/mono_ali -- steps/align_si "${gmm[@]}" data/train data/lang exp/mono exp/mono_ali
-  once --out exp/tri1 -- steps/train_deltas "${gmm[@]}" $tri_opts $tri1_size data/train data/lang exp/mono_ali exp/tri1
-  once --out exp/tri1_ali -- steps/align_si "${gmm[@]}" data/train data/lang exp/tri1 exp/tri1_ali
-  once --out exp/tri2 -- steps/train_lda_mllt "${gmm[@]}" $tri_opts $tri2_size data/train data/lang exp/tri1_ali exp/tri2
-  once --out exp/tri2_ali -- steps/align_si "${gmm[@]}" data/train data/lang exp/tri2 exp/tri2_ali
-  once --out exp/tri3 -- steps/train_sat "${gmm[@]}" $tri_opts $tri3_size data/train data/lang exp/tri2_ali exp/tri3
   once --out exp/tri3_ali_train -- steps/align_fmllr "${gmm[@]}" "data/$network_train" data/lang exp/tri3 exp/tri3_ali_train
   once --out exp/tri3_ali_dev -- steps/align_fmllr "${gmm[@]}" data/dev data/lang exp/tri3 exp/tri3_ali_dev
   end
@@ -115,9 +109,7 @@ fi
 systems="$gmms dnn $nets $ensembles self$students"
 
 if begin 9 "graphs, decoding of every system with $decoder"; then
-  for gmm in $gmms; do
-    once --out "exp/$gmm/graph" -- $train_cmd "exp/$gmm/log/mkgraph.log" steps/mkgraph data/lang "exp/$gmm" "exp/$gmm/graph"
-  done
+  for name in $gmms; do make_graph "$name"; done
   # Together, as what ensembles share with their members is then computed once; first, as these take longest.
   for set in dev $test_set $more_tests; do spawn "" decode_systems "$set" cnn lstm1 lstm2 $ensembles; done
   for name in $gmms dnn sainath self $students; do

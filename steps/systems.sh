@@ -11,6 +11,17 @@ decode_nj=1  # as many decodings side by side as there are jobs
 more_tests=${more_tests:-}  # test sets beside $test_set, with tables of their own
 rescore_lm=${rescore_lm:-}  # name of a larger language model, $rescore_arpa, for lattices that $lm_arpa made; '': none
 
+train_gmms() { # data folder: the ladder, each model from the alignment of the one before
+  local gmm=(--nj "$nj" --cmd "$train_cmd")
+  once --out "$2/mono" -- steps/train_mono "${gmm[@]}" $mono_opts --totgauss "$mono_gauss" "$1" data/lang "$2/mono"
+  once --out "$2/mono_ali" -- steps/align_si "${gmm[@]}" "$1" data/lang "$2/mono" "$2/mono_ali"
+  once --out "$2/tri1" -- steps/train_deltas "${gmm[@]}" $tri_opts $tri1_size "$1" data/lang "$2/mono_ali" "$2/tri1"
+  once --out "$2/tri1_ali" -- steps/align_si "${gmm[@]}" "$1" data/lang "$2/tri1" "$2/tri1_ali"
+  once --out "$2/tri2" -- steps/train_lda_mllt "${gmm[@]}" $tri_opts $tri2_size "$1" data/lang "$2/tri1_ali" "$2/tri2"
+  once --out "$2/tri2_ali" -- steps/align_si "${gmm[@]}" "$1" data/lang "$2/tri2" "$2/tri2_ali"
+  once --out "$2/tri3" -- steps/train_sat "${gmm[@]}" $tri_opts $tri3_size "$1" data/lang "$2/tri2_ali" "$2/tri3"
+}
+
 train_net() { # name config seed options...
   local name=$1 config=$2 seed=$3
   shift 3
@@ -54,11 +65,15 @@ dump() { # teacher jobs
     steps/dump_posteriors --nj "$2" --cmd "$train_cmd" --device "$device" --top-c 90 "exp/$1" exp/frames_train "$out"
 }
 
+make_graph() { # a GMM's name
+  once --out "exp/$1/graph" -- $train_cmd "exp/$1/log/mkgraph.log" steps/mkgraph data/lang "exp/$1" "exp/$1/graph"
+}
+
 decode_systems() { # set names...: dev, where the LM scale and the insertion penalty are tuned, or the test set
   local set=$1 graph=exp/tri3/graph suffix=_fbank step=decode name marked=() folders=()
   shift
-  if [[ " $gmms " = *" $1 "* ]]; then graph=exp/$1/graph suffix=; fi
-  if [ "$1" = tri3 ]; then step=decode_fmllr; fi
+  if [[ " $gmms " = *" ${1##*/} "* ]]; then graph=exp/$1/graph suffix=; fi
+  if [ "${1##*/}" = tri3 ]; then step=decode_fmllr; fi
   for name in "$@"; do
     folders+=("exp/$name/decode_${set}_$lm")
     marked+=(--in "exp/$name" --out "exp/$name/decode_${set}_$lm")

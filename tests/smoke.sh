@@ -37,6 +37,9 @@ SECONDS=0
 (cd "$recipe" && local/run_ctc.sh --test-set eval2000 --lm tg --hybrids "dnn cnn" --prefix-opts "--prefixes 5 --n 5")
 echo "CTC: $SECONDS s"
 SECONDS=0
+(cd "$recipe" && local/run_folds.sh --preset smoke --folds 2 --test-set eval2000 --lm tg)
+echo "cross-validation: $SECONDS s"
+SECONDS=0
 again=$("$recipe/run.sh" --mini-size smoke --stop-stage 9)
 echo "second run: $SECONDS s"
 [ "$(echo "$again" | grep -c "up to date, skipped$")" = 10 ] || { echo "smoke.sh: a finished stage was redone:

@@ -1,10 +1,11 @@
-"""Data directories: what is refused, and utils/{validate,fix,copy,subset,split}_data_dir."""
+"""Data directories: what is refused, and utils/{validate,fix,copy,subset,split}_data_dir, utils/combine_data."""
 
 import gzip
 import json
 
 import pytest
 
+from pytorch_nnet.corpus.combine import combine_data_dirs
 from pytorch_nnet.corpus.datadir import DataDir
 from pytorch_nnet.corpus.maintain import copy_data_dir, fix_data_dir, split_data_dir, subset_data_dir
 from pytorch_nnet.corpus.validate import validate_data_dir
@@ -161,6 +162,62 @@ def test_subsets(data, tmp_path, run):
     assert set(short.wav) == set(short.cmvn) == {"sw02001-B", "sw02002-B"}
     with pytest.raises(RecipeError, match="not that many"):
         subset_data_dir(data.path, 13, tmp_path / "many")
+
+
+def test_the_parts_of_a_split_make_the_whole_again(data, tmp_path, run):
+    (data.path / "feature_config.yaml").write_text("num_mel_bins: 31\n")
+    parts = sorted(split_data_dir(data.path, 3).iterdir())
+    done = run("utils/combine_data", tmp_path / "whole", parts[2], parts[0], parts[1])
+    assert done.returncode == 0 and "12 utterances" in done.stdout
+    whole = validate_data_dir(tmp_path / "whole")
+    for name in ("utt2spk", "spk2utt", "text", "wav.scp", "segments", "reco2file_and_channel", "feats.scp", "utt2num_frames", "cmvn.scp",
+                 "feature_config.yaml", "cuts.jsonl.gz"):
+        assert (whole.path / name).exists(), name
+        if name != "cuts.jsonl.gz":
+            assert (whole.path / name).read_bytes() == (data.path / name).read_bytes(), name
+    assert cut_ids(whole.path) == data.utts
+
+
+def halves(data, tmp_path):
+    """Two directories of the same recordings."""
+    return [subset_data_dir(data.path, 6, tmp_path / "first", first=True).path, data.subset(data.utts[6:]).write(tmp_path / "second").path]
+
+
+def test_combining_leaves_out_what_some_lack_and_says_so(data, tmp_path, capsys):
+    first, second = halves(data, tmp_path)
+    (second / "cmvn.scp").unlink()
+    (second / "reco2speed").write_text("".join(f"{recording} 1.1\n" for recording in DataDir.load(second).wav))
+    combined = combine_data_dirs([first, second], tmp_path / "both")
+    assert combined.utts == data.utts and combined.feats == data.feats and not combined.cmvn
+    assert not (tmp_path / "both/cmvn.scp").exists() and f"no cmvn.scp, as {second} has none" in capsys.readouterr().err
+    assert set(combined.speed.values()) == {1.0, 1.1}
+    assert not (tmp_path / "both/cuts.jsonl.gz").exists()  # the second has none
+
+
+@pytest.mark.parametrize("name, change, message", [
+    ("wav.scp", lambda lines: [f"{line}.old" for line in lines], "disagree in wav.scp"),
+    ("cmvn.scp", lambda lines: [f"{line}0" for line in lines], "disagree in cmvn.scp"),
+    ("feature_config.yaml", lambda lines: ["num_mel_bins: 40"], "features of two kinds")])
+def test_combining_refuses_contradictions(data, tmp_path, name, change, message):
+    """Two directories that share a speaker and a recording."""
+    first = subset_data_dir(data.path, 1, tmp_path / "first", first=True).path
+    second = data.subset(data.utts[1:]).write(tmp_path / "second").path
+    for folder in (first, second):
+        (folder / "feature_config.yaml").write_text("num_mel_bins: 31\n")
+    edit(second / name, change)
+    with pytest.raises(RecipeError, match=message) as error:
+        combine_data_dirs([first, second], tmp_path / "both")
+    assert "second" in str(error.value) and "first" in str(error.value) and not (tmp_path / "both").exists()
+
+
+def test_combining_refuses_an_utterance_twice(data, tmp_path, run):
+    first, second = halves(data, tmp_path)
+    with pytest.raises(RecipeError, match="one utterance in two"):
+        combine_data_dirs([first, second, data.path], tmp_path / "both")
+    with pytest.raises(RecipeError, match="target too"):
+        combine_data_dirs([first, second], second)
+    (second / "segments").unlink()
+    assert "utt2spk and wav.scp disagree" in run("utils/combine_data", tmp_path / "both", first, second).stderr
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 3, 4])

@@ -142,6 +142,22 @@ def test_ties_and_edges(tmp_path):
 
 # --- utils/best_wer.sh
 
+def test_pooled_scores_are_sums(tmp_path, run):
+    """As in a cross-validation: neither part has its minimum where both together have theirs."""
+    first = sweep_folder(tmp_path / "a", {(8, 0.0): 100, (9, 0.0): 101, (10, 0.0): 140})
+    second = sweep_folder(tmp_path / "b", {(8, 0.0): 140, (9, 0.0): 101, (10, 0.0): 100})
+    done = run("steps/pool_scores", tmp_path / "both", first, second)
+    assert done.returncode == 0 and "3 LM weights and penalties, 2 decodings" in done.stdout
+    pooled = read_sweep(tmp_path / "both")
+    assert {pair: (counts.errors, counts.words, counts.sentences, counts.wrong) for pair, counts in pooled.items()} == {
+        (8, 0.0): (240, 2000, 20, 20), (9, 0.0): (202, 2000, 20, 20), (10, 0.0): (240, 2000, 20, 20)}
+    assert tune(tmp_path / "both", first).pair == lowest(pooled) == (9, 0.0)
+    assert (tmp_path / "both/wer_9_0.0").read_text().startswith(f"# sum of {first} {second}\n")
+    other = sweep_folder(tmp_path / "c", {(8, 0.0): 140, (9, 0.0): 101})
+    failed = run("steps/pool_scores", tmp_path / "both", first, other)
+    assert failed.returncode != 0 and "LMWT 10, WIP 0" in failed.stderr and read_sweep(tmp_path / "both") == pooled
+
+
 def best_wer(text):
     return subprocess.run([ROOT / "utils/best_wer.sh"], input=text, capture_output=True, text=True)
 

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Container, Iterator, Mapping
+from typing import Container, Iterable, Iterator, Mapping
 
 from ..io.archives import split_line
 from ..io.errors import RecipeError, reading, require_file
@@ -20,6 +20,7 @@ from .datadir import DataDir, good_times, write_table
 from .tables import EXTRAS
 
 CUTS = "cuts.jsonl.gz"
+FEATURE_CONFIG = "feature_config.yaml"  # the options that the features were made with
 KEYED = {kind: [name for name, extra in EXTRAS.items() if extra.keyed == kind] for kind in ("utterance", "recording", "speaker")}
 BY_UTTERANCE = ("text", "segments", "feats.scp", "utt2num_frames", *KEYED["utterance"])
 BY_RECORDING = ("wav.scp", "reco2file_and_channel", "reco2speed", *KEYED["recording"])
@@ -37,7 +38,16 @@ def read_cut_lines(path) -> Iterator[tuple[str, str]]:
 
 def filter_cuts(source, target, keep: Container[str]) -> None:
     """Publishes the cuts of `source` whose ids are in `keep`, in the same order; same content, same bytes."""
-    lines = [line for utt, line in read_cut_lines(source) if utt in keep]
+    write_cut_lines((line for utt, line in read_cut_lines(source) if utt in keep), target)
+
+
+def merge_cuts(sources: Iterable, target) -> None:
+    """Publishes the cuts of all sources in C order of their ids; same content, same bytes."""
+    lines = sorted((pair for source in sources for pair in read_cut_lines(source)), key=lambda pair: pair[0].encode())
+    write_cut_lines((line for _, line in lines), target)
+
+
+def write_cut_lines(lines: Iterable[str], target) -> None:
     with publish(target, "wb") as packed, gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as file:
         file.writelines(line.encode() for line in lines)
 
@@ -166,6 +176,8 @@ def publish_data_dir(data: DataDir, source: Path, target) -> DataDir:
                 shutil.copy2(source / name, folder / name)
         if data.feats and (source / CUTS).exists():
             filter_cuts(source / CUTS, folder / CUTS, data.utt2spk)
+        if data.feats and (source / FEATURE_CONFIG).exists():
+            shutil.copy2(source / FEATURE_CONFIG, folder / FEATURE_CONFIG)
     data.path = Path(target)
     return data
 
@@ -198,4 +210,6 @@ def split_data_dir(path, jobs: int) -> Path:
             part.write(folder / str(job))
             if (data.path / CUTS).exists():
                 filter_cuts(data.path / CUTS, folder / str(job) / CUTS, part.utt2spk)
+            if (data.path / FEATURE_CONFIG).exists():
+                shutil.copy2(data.path / FEATURE_CONFIG, folder / str(job) / FEATURE_CONFIG)
     return target

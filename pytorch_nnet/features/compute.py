@@ -17,7 +17,7 @@ from typing import Iterator
 import yaml
 
 from ..corpus.datadir import DataDir
-from ..corpus.maintain import fix_data_dir
+from ..corpus.maintain import CUTS, FEATURE_CONFIG, fix_data_dir
 from ..corpus.placement import MAX_OVERSHOOT
 from ..io.errors import RecipeError
 from ..io.launcher import DEFAULT_CMD, python_module, run_jobs
@@ -28,7 +28,7 @@ from .mfcc import MfccConfig
 
 # More utterances than this without a single frame mean a fault in the data, not a few clipped segments.
 MAX_SHORT = 0.05
-INDEX = ("feats.scp", "utt2num_frames", "cuts.jsonl.gz", "cmvn.scp")
+INDEX = ("feats.scp", "utt2num_frames", CUTS, "cmvn.scp")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ def make_features(path, options: MakeFbankOptions | MakeMfccOptions) -> tuple[in
     folder = data.path / "data"
     for name in INDEX:
         (data.path / name).unlink(missing_ok=True)
-    with publish(data.path / "feature_config.yaml") as file:
+    with publish(data.path / FEATURE_CONFIG) as file:
         yaml.safe_dump(feature_config(options), file, sort_keys=False)
     run_jobs(options.cmd, jobs, str(data.path / "log" / f"make_{kind}.JOB.log"), python_module(
         "pytorch_nnet.features.compute_job", "--allow-pipes", str(options.allow_pipes).lower(),
@@ -75,7 +75,7 @@ def make_features(path, options: MakeFbankOptions | MakeMfccOptions) -> tuple[in
     pieces = [folder / f"cuts.{job}.jsonl" for job in range(1, jobs + 1)]
     frames: dict[str, int] = {}
     short: list[str] = []
-    with publish(data.path / "cuts.jsonl.gz", "wb") as packed, publish(data.path / "feats.scp") as index, \
+    with publish(data.path / CUTS, "wb") as packed, publish(data.path / "feats.scp") as index, \
             gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as cuts:
         for utt, line in merged(pieces):
             cut = json.loads(line)

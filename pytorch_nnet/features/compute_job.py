@@ -18,6 +18,7 @@ from lhotse.features.base import FeatureExtractor
 
 from ..corpus.audio import read_audio
 from ..corpus.datadir import DataDir
+from ..corpus.maintain import FEATURE_CONFIG
 from ..corpus.manifests import make_cuts
 from ..corpus.placement import MAX_OVERSHOOT, Placement, place_utterances
 from ..corpus.speed import change_speed
@@ -39,7 +40,7 @@ class Options:
 def main(argv: list[str]) -> None:
     options, (job, jobs, path) = parse(Options, argv, __doc__, nargs=3)
     start = time.perf_counter()
-    extractor = FeatureExtractor.from_yaml(require_file(Path(path) / "feature_config.yaml"))
+    extractor = FeatureExtractor.from_yaml(require_file(Path(path) / FEATURE_CONFIG))
     data = DataDir.load(path).split(int(jobs))[int(job) - 1]
     placements = place_utterances(data, sampling_rate=extractor.config.sampling_rate, allow_pipes=options.allow_pipes,
                                   max_overshoot=options.max_overshoot)

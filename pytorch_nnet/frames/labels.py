@@ -11,6 +11,7 @@ from typing import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 
+from ..corpus.maintain import CUTS, FEATURE_CONFIG
 from ..io.archives import read_alignments
 from ..io.errors import RecipeError, reading, require_file
 from ..io.options import load_config
@@ -60,14 +61,14 @@ def make_frame_store(data, ali_dir, store, *, norm_means: bool, norm_vars: bool,
     reader = FeatureReader(data, cmvn)
     result = write_frame_store(store, join(reader, labels, data, ali_dir, dropped_list), num_classes=model.num_pdfs,
                                label_map=label_map, cmvn=cmvn, extractor=read_extractor(data))
-    if Path(data, "cuts.jsonl.gz").exists():
+    if Path(data, CUTS).exists():
         publish_labels(data, {utt: labels[utt] for utt in result.utts})
     return result
 
 
 def read_extractor(data) -> dict:
     """What steps/make_fbank says of the features in a data directory; empty for features from elsewhere."""
-    path = Path(data, "feature_config.yaml")
+    path = Path(data, FEATURE_CONFIG)
     return load_config(path) if path.exists() else {}
 
 
@@ -129,7 +130,7 @@ def publish_labels(data, labels: Mapping[str, np.ndarray]) -> None:
     data = Path(data)
     storage = (data / "pdf_labels.h5").absolute()
     def cuts():
-        path = require_file(data / "cuts.jsonl.gz", next=f"steps/make_fbank {data}")
+        path = require_file(data / CUTS, next=f"steps/make_fbank {data}")
         with reading(path, "cut manifest is damaged", next=f"steps/make_fbank {data}"):
             yield from CutSet.from_file(path)
 
@@ -146,7 +147,7 @@ def publish_labels(data, labels: Mapping[str, np.ndarray]) -> None:
             lines.append(cut.with_custom(FIELD, temporal).to_dict())
     missing = sorted(labels.keys() - {line["id"] for line in lines}, key=str.encode)
     if missing:
-        raise RecipeError("labelled utterances without a cut", file=data / "cuts.jsonl.gz", id=missing[0],
+        raise RecipeError("labelled utterances without a cut", file=data / CUTS, id=missing[0],
                           expected=f"{len(labels)} utterances", found=f"{len(missing)} missing",
                           next=f"steps/make_fbank {data}")
     with publish(data / "cuts_labels.jsonl.gz", "wb") as file, \

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Container, Mapping, Sequence
 
 import kaldialign
@@ -27,6 +27,9 @@ class Counts:
     sentences: int = 0
     wrong: int = 0  # sentences with an error
     failed: int = 0  # sentences without a hypothesis; all their words are deletions
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*(a + b for a, b in zip(astuple(self), astuple(other))))
 
     @property
     def errors(self) -> int:

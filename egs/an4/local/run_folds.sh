@@ -1,0 +1,1 @@
+../../../local/run_folds.sh

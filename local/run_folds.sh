@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# The GMMs of a recipe on all its training speech, dev too, with LM weights and penalties from a cross-validation over its speakers: called in
+# the folder of a recipe whose run.sh has come to stage 2. For corpora so small that dev is missed in training and says little about the LM
+# weight; Kaldi's recipes for such have no dev either, and take the weight from the test set.
+# Lists of systems are meant to split into words.
+# shellcheck disable=SC2086
+set -euo pipefail
+
+stage=1                # first stage to run
+stop_stage=4           # last stage to run
+folds=3                # parts of the speakers
+preset=mini            # sizes
+test_set=              # the test set's name: eval2000, test
+lm=                    # the language model's: tg, ug, lm
+nj=$(env -u OMP_NUM_THREADS nproc)  # jobs side by side; results do not depend on it (nproc itself obeys OMP_NUM_THREADS)
+decoder=k2             # k2, or kaldi
+force=false            # redo what is up to date
+status=false           # list the commands as done, stale, begun or missing, and run nothing
+dry_run=false makes=   # of utils/stages.sh: no estimates here
+help_message="Usage: local/run_folds.sh --test-set NAME --lm NAME [options]
+ e.g.: cd egs/an4 && ./run.sh --an4 /corpora/an4 --stop-stage 2 && local/run_folds.sh --test-set test --lm ug
+
+Stages: 1 train and dev as one, in parts, 2 GMMs of all and of all but each part, 3 decoding: each part by the GMMs that have not heard it,
+        the test set by those of all, 4 table: exp/folds/results/RESULTS.md
+
+Options:
+  --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
+  --folds N                  parts of the speakers [$folds]
+  --test-set --lm            names of what run.sh decodes
+  --preset NAME              sizes of the GMMs and of the search [$preset]
+  --nj N                     jobs side by side [$nj]
+  --decoder NAME             k2 or kaldi [$decoder]
+  --force                    redo what is up to date
+  --status                   list the commands as done, stale, begun or missing, and run nothing
+  --config FILE              lines of name=value"
+
+. "$(dirname "$0")/../steps/experiment.sh"
+need_sets
+[ "$folds" -ge 2 ] 2>/dev/null || fail "bad value for --folds" "  expected: 2 or more" "  found:    $folds"
+need data/{train,dev,"$test_set"}/cmvn.scp data/lang/G.fst
+use_preset dnn
+parts=$(seq "$folds")
+
+if begin 1 "train and dev as one, and its parts"; then
+  once --out data/folds_all -- utils/combine_data data/folds_all data/train data/dev
+  split=data/folds_all/split$folds
+  once --out "$split" -- utils/split_data_dir data/folds_all "$folds"
+  for part in $parts; do
+    others=()
+    for other in $parts; do [ "$other" = "$part" ] || others+=("$split/$other"); done
+    once --in "$split" --out "data/folds_train$part" -- utils/combine_data "data/folds_train$part" "${others[@]}"
+    once --in "$split" --out "data/folds_held$part" -- utils/combine_data "data/folds_held$part" "$split/$part"
+  done
+  end
+fi
+
+if begin 2 "GMMs of all but each part, and of all"; then
+  for part in $parts; do train_gmms "data/folds_train$part" "exp/folds/$part"; done
+  train_gmms data/folds_all exp/folds/all
+  end
+fi
+
+if begin 3 "decoding with $decoder"; then
+  for gmm in $gmms; do
+    for part in $parts; do
+      make_graph "folds/$part/$gmm"
+      spawn "" decode_systems "folds_held$part" "folds/$part/$gmm"
+    done
+    make_graph "folds/all/$gmm"
+    spawn "" decode_systems "$test_set" "folds/all/$gmm"
+  done
+  join
+  end
+fi
+
+if begin 4 "table"; then
+  made=()
+  for gmm in $gmms; do
+    held=()
+    for part in $parts; do held+=("exp/folds/$part/$gmm/decode_folds_held${part}_$lm"); done
+    once --out "exp/folds/all/$gmm/decode_held_$lm" -- steps/pool_scores "exp/folds/all/$gmm/decode_held_$lm" "${held[@]}"
+    made+=(--in "exp/folds/all/$gmm/decode_held_$lm" --in "exp/folds/all/$gmm/decode_${test_set}_$lm")
+  done
+  once "${made[@]}" --out exp/folds/results -- \
+    steps/make_tables --dev held --test "$test_set" --lm "$lm" --baseline mono exp/folds/all exp/folds/results $gmms
+  end exp/folds/results/RESULTS.md
+fi
+
+finish
