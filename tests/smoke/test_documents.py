@@ -45,7 +45,7 @@ ELSEWHERE = {  # in lines of those documents; their options are checked all the 
     r"^(cd|git|torchrun) ": "a recipe of its own",
     r"^(egs/switchboard|tests)/run\.sh": "a run of everything",
     r"^\./run\.sh(?!.* --(dry-run|status))": "tests/smoke.sh has run it",
-    r"^local/run_(paper|cldnn|blending|ctc|sequence)\.sh": "tests/smoke.sh has run it",
+    r"^local/run_(paper|cldnn|blending|ctc|sequence|folds)\.sh": "tests/smoke.sh has run it",
 }
 
 
