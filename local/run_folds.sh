@@ -18,7 +18,8 @@ force=false            # redo what is up to date
 status=false           # list the commands as done, stale, begun or missing, and run nothing
 dry_run=false makes=   # of utils/stages.sh: no estimates here
 help_message="Usage: local/run_folds.sh --test-set NAME --lm NAME [options]
- e.g.: cd egs/an4 && ./run.sh --an4 /corpora/an4 --stop-stage 2 && local/run_folds.sh --test-set test --lm ug
+ e.g.: cd egs/switchboard && ./run.sh --stop-stage 2 && local/run_folds.sh --test-set eval2000 --lm tg
+       local/run_folds.sh --test-set test --lm ug --folds 5
 
 Stages: 1 train and dev as one, in parts, 2 GMMs of all and of all but each part, 3 decoding: each part by the GMMs that have not heard it,
         the test set by those of all, 4 table: exp/folds/results/RESULTS.md
