@@ -44,13 +44,9 @@ parts=$(seq "$folds")
 
 if begin 1 "train and dev as one, and its parts"; then
   once --out data/folds_all -- utils/combine_data data/folds_all data/train data/dev
-  split=data/folds_all/split$folds
-  once --out "$split" -- utils/split_data_dir data/folds_all "$folds"
   for part in $parts; do
-    others=()
-    for other in $parts; do [ "$other" = "$part" ] || others+=("$split/$other"); done
-    once --in "$split" --out "data/folds_train$part" -- utils/combine_data "data/folds_train$part" "${others[@]}"
-    once --in "$split" --out "data/folds_held$part" -- utils/combine_data "data/folds_held$part" "$split/$part"
+    once --out "data/folds_train$part" --out "data/folds_held$part" -- \
+      utils/hold_out_speakers --parts "$folds" --part "$part" data/folds_all "data/folds_train$part" "data/folds_held$part"
   done
   end
 fi

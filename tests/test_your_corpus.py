@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from conftest import ROOT
 from pytorch_nnet.corpus.datadir import DataDir, Segment
-from pytorch_nnet.corpus.holdout import hold_out
+from pytorch_nnet.corpus.holdout import fold, hold_out
 from pytorch_nnet.corpus.own import bring_in, write_dict
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.lang.lexicon import Dictionary
@@ -45,6 +45,31 @@ def test_held_out_speakers_are_whole_and_share_no_file_with_training(speakers, u
 def test_one_call_cannot_be_split():
     with pytest.raises(RecipeError, match="cannot be held out"):
         hold_out(corpus(2, sides=True), 10)
+
+
+@given(speakers=st.integers(2, 30), utts=st.integers(1, 5), count=st.integers(2, 6), sides=st.booleans())
+def test_each_speaker_is_held_out_in_one_part(speakers, utts, count, sides):
+    data = corpus(speakers, utts, sides)
+    if count > ((speakers + 1) // 2 if sides else speakers):
+        with pytest.raises(RecipeError, match="cannot be parted"):
+            fold(data, count, 1)
+        return
+    parts = [fold(data, count, part) for part in range(1, count + 1)]
+    assert sorted(utt for _, held in parts for utt in held) == data.utts
+    for train, held in parts:
+        assert sorted(train + held) == data.utts
+        for place in (lambda utt: data.utt2spk[utt], lambda utt: data.ctm_place(utt)[0]):
+            assert not {place(utt) for utt in train} & {place(utt) for utt in held}
+        assert data.utt2spk[held[0]] < f"s{(1 + sides) * count:02d}"  # neighbours in the list go into different parts
+
+
+def test_parts_from_the_command_line(tmp_path, run):
+    corpus(3).write(tmp_path / "data")
+    for parts, part in ((4, 1), (1, 1), (2, 3)):
+        assert "expected: 2 to 3 parts" in run("utils/hold_out_speakers", "--parts", parts, "--part", part, "data", "train", "held").stderr
+    done = run("utils/hold_out_speakers", "--parts", 2, "--part", 1, "data", "train", "held")
+    assert done.returncode == 0 and "held: 6 utterances, 2 speakers" in done.stdout
+    assert list(DataDir.load(tmp_path / "train").spk2utt) == ["s01"]
 
 
 def test_a_lexicon_becomes_a_dictionary(tmp_path):

@@ -1,4 +1,4 @@
-"""Speakers kept out of training, for validation and tuning (after Kaldi's utils/subset_data_dir_tr_cv.sh)."""
+"""Speakers kept out of training, for validation and tuning (after Kaldi's utils/subset_data_dir_tr_cv.sh), once or in turn."""
 
 from __future__ import annotations
 
@@ -35,6 +35,23 @@ def hold_out(data: DataDir, percent: float) -> tuple[list[str], list[str]]:
         rest = [utt for utt in data.utts if utt not in set(alone)]
         train, held = (alone, rest) if not train else (rest, alone)
     return train, held
+
+
+def fold(data: DataDir, parts: int, part: int) -> tuple[list[str], list[str]]:
+    """The same for a part, 1 to `parts`, of a cross-validation: every parts-th group of speakers is held out.
+
+    So what the list of speakers is sorted by is in every part. (AN4's begins with the women: one part of three neighbouring ones would be
+    recognised by models that have heard men alone.)
+    Raises:
+      RecipeError: fewer than two parts, fewer groups than parts, or no such part.
+    """
+    groups = speakers_by_file(data)
+    if not (2 <= parts <= len(groups) and 1 <= part <= parts):
+        raise RecipeError("speakers cannot be parted so", file=data.path / "utt2spk",
+                          expected=f"2 to {len(groups)} parts, as many as there are groups of speakers that share files, and one of them",
+                          found=f"part {part} of {parts}")
+    held = {utt for group in groups[part - 1::parts] for speaker in group for utt in data.spk2utt[speaker]}
+    return [utt for utt in data.utts if utt not in held], [utt for utt in data.utts if utt in held]
 
 
 def speakers_by_file(data: DataDir) -> list[list[str]]:
