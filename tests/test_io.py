@@ -160,6 +160,17 @@ def test_parse_options(tmp_path):
     assert parse_options(["--help"]).stdout == "HELP\n"
 
 
+@pytest.mark.parametrize("option", ["name", "old", "line", "value", "i", "option", "arguments"])
+def test_parse_options_takes_any_name(tmp_path, option):
+    """Also those that its own functions might use."""
+    (tmp_path / "c").write_text(f"{option}=config\n")
+    script = f'{option}=default; other=false; . {ROOT}/utils/parse_options.sh; echo "${option} $other"'
+    for arguments, expected in ((["--" + option, "given"], "given false"), (["--config", "c"], "config false"),
+                                ([f"--{option}=a", "--other"], "a true")):
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", script, "prog", *arguments], capture_output=True, text=True, cwd=tmp_path)
+        assert done.stdout == expected + "\n", done.stderr
+
+
 @pytest.mark.parametrize("arguments, says", [
     (["--njj", "3"], "njj"), (["--force", "yes"], "true or false"), (["--nj", "many"], "whole number"), (["--nj"], "needs a value"),
     (["--config", "/nowhere"], "/nowhere"), (["--$(touch x)", "1"], "not an option name"),

@@ -11,36 +11,37 @@
 
 _option_error() { echo "$0: $1" >&2; exit 1; }
 
+# (Its own variables begin with _ : a script may have an option of any other name.)
 _set_option() { # name value: assigns to an existing variable
-  local name=${1//-/_} old
-  [[ $name =~ ^[a-z_][a-z0-9_]*$ ]] || _option_error "not an option name: --$1"
-  if [ -z "${!name+set}" ]; then
+  local _name=${1//-/_} _old
+  [[ $_name =~ ^[a-z_][a-z0-9_]*$ ]] || _option_error "not an option name: --$1"
+  if [ -z "${!_name+set}" ]; then
     _option_error "unknown option --$1 (see $0 --help)"
   fi
-  old=${!name}
-  if [[ $old == true || $old == false ]] && [[ $2 != true && $2 != false ]]; then
+  _old=${!_name}
+  if [[ $_old == true || $_old == false ]] && [[ $2 != true && $2 != false ]]; then
     _option_error "--$1 takes true or false, not '$2'"
   fi
-  if [[ $old =~ ^[0-9]+$ && ! $2 =~ ^-?[0-9]+$ ]]; then
+  if [[ $_old =~ ^[0-9]+$ && ! $2 =~ ^-?[0-9]+$ ]]; then
     _option_error "--$1 takes a whole number, not '$2'"
   fi
-  printf -v "$name" '%s' "$2"
+  printf -v "$_name" '%s' "$2"
 }
 
 _is_flag() { # name: of a variable that is true or false
-  local name=${1//-/_}
-  [[ $name =~ ^[a-z_][a-z0-9_]*$ ]] && [[ ${!name-} == true || ${!name-} == false ]]
+  local _name=${1//-/_}
+  [[ $_name =~ ^[a-z_][a-z0-9_]*$ ]] && [[ ${!_name-} == true || ${!_name-} == false ]]
 }
 
 _read_config() { # file: 'name=value' lines, comments and blank lines
-  local line
+  local _line
   [ -f "$1" ] || _option_error "no such config file: $1"
-  while IFS= read -r line || [ -n "$line" ]; do
-    line=${line%%#*}
-    line=${line#"${line%%[![:space:]]*}"} line=${line%"${line##*[![:space:]]}"} line=${line#--}
-    [ -z "$line" ] && continue
-    [[ $line == *=* ]] || _option_error "$1: expected name=value, found: $line"
-    _set_option "${line%%=*}" "${line#*=}"
+  while IFS= read -r _line || [ -n "$_line" ]; do
+    _line=${_line%%#*}
+    _line=${_line#"${_line%%[![:space:]]*}"} _line=${_line%"${_line##*[![:space:]]}"} _line=${_line#--}
+    [ -z "$_line" ] && continue
+    [[ $_line == *=* ]] || _option_error "$1: expected name=value, found: $_line"
+    _set_option "${_line%%=*}" "${_line#*=}"
   done < "$1"
 }
 
