@@ -6,7 +6,7 @@ fast=false       # checks and the quick unit tests alone, as often as wanted whi
 coverage=false   # a third more time for tests in this process, so not by default
 help_message="Usage: tests/run.sh [options]
  e.g.: tests/run.sh            # everything, as continuous integration does
-       tests/run.sh --fast     # ruff, mypy and the quick unit tests: under a minute on two cores
+       tests/run.sh --fast     # ruff, mypy and the quick unit tests: about a minute on two cores
 
 Options:
   --fast true|false       leave out tests marked slow, those in the k2 environment, shellcheck and whole recipes [$fast]
