@@ -188,8 +188,9 @@ def test_combining_leaves_out_what_some_lack_and_says_so(data, tmp_path, capsys)
     (second / "cmvn.scp").unlink()
     (second / "reco2speed").write_text("".join(f"{recording} 1.1\n" for recording in DataDir.load(second).wav))
     combined = combine_data_dirs([first, second], tmp_path / "both")
+    said = capsys.readouterr().err
     assert combined.utts == data.utts and combined.feats == data.feats and not combined.cmvn
-    assert not (tmp_path / "both/cmvn.scp").exists() and f"no cmvn.scp, as {second} has none" in capsys.readouterr().err
+    assert not (tmp_path / "both/cmvn.scp").exists() and all(f"no {name}, as {second} has none" in said for name in ("cmvn.scp", "cuts.jsonl.gz"))
     assert set(combined.speed.values()) == {1.0, 1.1}
     assert not (tmp_path / "both/cuts.jsonl.gz").exists()  # the second has none
 
@@ -197,6 +198,7 @@ def test_combining_leaves_out_what_some_lack_and_says_so(data, tmp_path, capsys)
 @pytest.mark.parametrize("name, change, message", [
     ("wav.scp", lambda lines: [f"{line}.old" for line in lines], "disagree in wav.scp"),
     ("cmvn.scp", lambda lines: [f"{line}0" for line in lines], "disagree in cmvn.scp"),
+    ("reco2speed", lambda lines: [line.replace(" 1", " 1.1") for line in lines], "disagree in reco2speed"),
     ("feature_config.yaml", lambda lines: ["num_mel_bins: 40"], "features of two kinds")])
 def test_combining_refuses_contradictions(data, tmp_path, name, change, message):
     """Two directories that share a speaker and a recording."""
@@ -204,6 +206,7 @@ def test_combining_refuses_contradictions(data, tmp_path, name, change, message)
     second = data.subset(data.utts[1:]).write(tmp_path / "second").path
     for folder in (first, second):
         (folder / "feature_config.yaml").write_text("num_mel_bins: 31\n")
+    (second / "reco2speed").write_text("".join(f"{recording} 1\n" for recording in DataDir.load(second).wav))
     edit(second / name, change)
     with pytest.raises(RecipeError, match=message) as error:
         combine_data_dirs([first, second], tmp_path / "both")

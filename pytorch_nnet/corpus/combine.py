@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 from ..io.errors import RecipeError
 from ..io.publish import publish_folder
@@ -36,14 +36,15 @@ def combine_data_dirs(sources: Sequence[str | Path], target) -> DataDir:
     for attribute, file in {"wav": "wav.scp", "segments": "segments", "channel": "reco2file_and_channel"}.items():
         setattr(combined, attribute, merged(parts, attribute, file))
     if any(part.speed for part in parts):
-        combined.speed = in_order({recording: part.speed.get(recording, 1.0) for part in parts for recording in part.wav}.items())
+        for part in parts:
+            part.speed = {recording: part.speed.get(recording, 1.0) for recording in part.wav}
+        combined.speed = merged(parts, "speed", "reco2speed")
     for attribute, file in OPTIONAL.items():
         having = [part for part in parts if getattr(part, attribute)]
         if len(having) == len(parts):
             setattr(combined, attribute, merged(parts, attribute, file))
         elif having:
-            lacking = next(part.path for part in parts if not getattr(part, attribute))
-            print(f"WARNING: {target} has no {file}, as {lacking} has none", file=sys.stderr)
+            left_out(target, file, next(part.path for part in parts if not getattr(part, attribute)))
     config = same_features(parts) if combined.feats else None
     combined.check_agreement()
     with publish_folder(target) as folder:
@@ -51,10 +52,17 @@ def combine_data_dirs(sources: Sequence[str | Path], target) -> DataDir:
         if config:
             shutil.copy2(config, folder / FEATURE_CONFIG)
         cuts = [part.path / CUTS for part in parts]
-        if combined.feats and all(path.exists() for path in cuts):
+        lacking = [path.parent for path in cuts if not path.exists()]
+        if combined.feats and not lacking:
             merge_cuts(cuts, folder / CUTS)
+        elif combined.feats and len(lacking) < len(cuts):
+            left_out(target, CUTS, lacking[0])
     combined.path = Path(target)
     return combined
+
+
+def left_out(target, file: str, lacking: Path) -> None:
+    print(f"WARNING: {target} has no {file}, as {lacking} has none", file=sys.stderr)
 
 
 def check_utterances(parts: Sequence[DataDir]) -> None:
@@ -78,11 +86,7 @@ def merged(parts: Sequence[DataDir], attribute: str, file: str) -> dict[str, Any
                                   expected=f"{table[key]}, as in {other}", found=value,
                                   next=f"remove {file} there, and make it again in the combined directory" if attribute == "cmvn" else
                                        "correct one of them")
-    return in_order(table.items())
-
-
-def in_order(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    return dict(sorted(items, key=lambda item: item[0].encode()))
+    return dict(sorted(table.items(), key=lambda item: item[0].encode()))
 
 
 def same_features(parts: Sequence[DataDir]) -> Path | None:
