@@ -26,7 +26,7 @@ from torch.nn.functional import pad
 from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
 from pytorch_nnet.io.options import load_config
 from pytorch_nnet.models.architecture import Architecture, shape_from
-from pytorch_nnet.models.model_dir import window_logits
+from pytorch_nnet.models.network import window_logits
 from pytorch_nnet.models.registry import build_network
 
 NETWORKS = {"vision": "cnn.yaml", "sainath": "sainath.yaml"}

@@ -21,7 +21,7 @@ from torch.nn.functional import pad
 from training import soft_loss, turns
 
 from pytorch_nnet.frames.store import CONTEXT, DIM
-from pytorch_nnet.models.model_dir import window_logits
+from pytorch_nnet.models.network import window_logits
 from pytorch_nnet.models.registry import build_network
 
 FRAMES, CLASSES, TURNS = (100, 1000, 10000), (1000, 3000, 9000), 7

@@ -23,9 +23,8 @@ from pytorch_nnet.lang.lexicon import Dictionary
 from pytorch_nnet.lang.units import UnitLexicon, Units
 from pytorch_nnet.models import load_model
 from pytorch_nnet.models.architecture import Architecture
-from pytorch_nnet.models.ensemble import make_ensemble
 from pytorch_nnet.models.facts import require_pdfs, subsampling_of, units_of
-from pytorch_nnet.models.model_dir import load_network
+from pytorch_nnet.models.model_dir import load_network, make_ensemble
 from pytorch_nnet.models.operations import multiplications
 from pytorch_nnet.models.registry import build_network
 from pytorch_nnet.models.sequence import outputs

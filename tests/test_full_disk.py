@@ -148,7 +148,7 @@ def test_programs_of_the_recipe_fail_cleanly(disk, run, program):
 def test_a_step_whose_own_files_do_not_fit_has_no_traceback(disk, run):
     fill(disk)
     script = disk.parent / "step"
-    script.write_text(f"#!/usr/bin/env python3\nimport sys; sys.path.insert(0, {str(ROOT)!r})\nfrom pytorch_nnet.io.errors import run_main\n"
+    script.write_text(f"#!/usr/bin/env python3\nimport sys; sys.path.insert(0, {str(ROOT)!r})\nfrom pytorch_nnet.io.main import run_main\n"
                       f"def main(argv): open({str(disk / 'x')!r}, 'w').write('x' * 100000)\nrun_main(main)\n")
     script.chmod(0o755)
     done = run(script, cwd=disk)

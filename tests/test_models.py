@@ -15,8 +15,7 @@ from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.io.options import record
 from pytorch_nnet.models import load_model, products
 from pytorch_nnet.models.architecture import Architecture
-from pytorch_nnet.models.ensemble import make_ensemble
-from pytorch_nnet.models.model_dir import save_model
+from pytorch_nnet.models.model_dir import make_ensemble, save_model
 from pytorch_nnet.models.networks.blstm import BidirectionalLayer, Blstm, Recurrence
 from pytorch_nnet.models.registry import build_network, count_parameters
 

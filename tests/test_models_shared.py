@@ -13,7 +13,7 @@ from pytorch_nnet.frames.store import CONTEXT, DIM, WINDOW
 from pytorch_nnet.io.options import load_config
 from pytorch_nnet.models import shared
 from pytorch_nnet.models.architecture import Architecture, shape_from
-from pytorch_nnet.models.model_dir import BATCH, window_logits
+from pytorch_nnet.models.network import BATCH, window_logits
 from pytorch_nnet.models.registry import build_network
 
 MINI = Path(__file__).resolve().parents[1] / "egs/switchboard/conf/mini"

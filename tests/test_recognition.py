@@ -14,7 +14,7 @@ from pytorch_nnet.features.fbank import FbankConfig
 from pytorch_nnet.frames.store import write_frame_store
 from pytorch_nnet.io.errors import RecipeError
 from pytorch_nnet.models import load_model
-from pytorch_nnet.models.ensemble import make_ensemble
+from pytorch_nnet.models.model_dir import make_ensemble
 from pytorch_nnet.recognition.cli import SystemOptions
 from pytorch_nnet.recognition.cli import system as experiment
 from pytorch_nnet.recognition.package import Package, open_package, write_package

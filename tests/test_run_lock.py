@@ -200,7 +200,7 @@ def test_jobs_may_fail_up_to_a_number(run, tmp_path):
 
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_step_that_is_asked_to_end_takes_its_jobs_along(tmp_path, number, code):
-    step = ("from pytorch_nnet.io.errors import run_main; from pytorch_nnet.io.launcher import run_jobs\n"
+    step = ("from pytorch_nnet.io.main import run_main; from pytorch_nnet.io.launcher import run_jobs\n"
             "run_main(lambda argv: run_jobs('utils/run.py', 2, 'x.JOB.log', ['bash', '-c', 'touch up.JOB; sleep 60 | cat']))")
     process = subprocess.Popen([sys.executable, "-c", step], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
                                start_new_session=True, preexec_fn=heed_interrupts)

@@ -38,7 +38,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 import filesums
 import staleness
-from pytorch_nnet.io.errors import RecipeError, asked_for_help
+from pytorch_nnet.io.errors import RecipeError
+from pytorch_nnet.io.main import asked_for_help
 from pytorch_nnet.io.process import call, ended_by
 from pytorch_nnet.io.publish import publish, writing
 

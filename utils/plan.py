@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from estimate import Estimator  # noqa: E402
 from once import Request, without_launcher  # noqa: E402
-from pytorch_nnet.io.errors import asked_for_help  # noqa: E402
+from pytorch_nnet.io.main import asked_for_help  # noqa: E402
 
 
 @dataclass

@@ -27,7 +27,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 from job_array import JobArray, Usage, reason
-from pytorch_nnet.io.errors import asked_for_help
+from pytorch_nnet.io.main import asked_for_help
 from pytorch_nnet.io.process import code_of, descendants, end_all, ended_by
 
 OPTIONS = {"--max-jobs-run": 0, "--max-jobs-fail": 0, "--processes": 0}

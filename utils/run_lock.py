@@ -24,7 +24,8 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # another run may be at work here
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-from pytorch_nnet.io.errors import RecipeError, asked_for_help  # noqa: E402
+from pytorch_nnet.io.errors import RecipeError  # noqa: E402
+from pytorch_nnet.io.main import asked_for_help  # noqa: E402
 from pytorch_nnet.io.process import descendants, end_all, host, lives, marked, parents, start_of  # noqa: E402
 from pytorch_nnet.io.publish import remove, removed, sweep, temporary_name, writing  # noqa: E402
 

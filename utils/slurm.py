@@ -31,7 +31,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 from job_array import JobArray, Usage, reason
-from pytorch_nnet.io.errors import asked_for_help
+from pytorch_nnet.io.main import asked_for_help
 
 OPTIONS = {"--max-jobs-run": 0, "--max-jobs-fail": 0, "--mem": "", "--time": "", "--num-threads": 0, "--gpu": 0, "--nodes": 1,
            "--processes": 0, "--retries": 2, "--sbatch": ""}

@@ -24,7 +24,8 @@ import numpy as np
 
 from ..corpus.datadir import DataDir
 from ..io.archives import write_archive
-from ..io.errors import RecipeError, run_main
+from ..io.errors import RecipeError
+from ..io.main import run_main
 from ..io.options import option, parse
 from ..io.progress import track
 

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 
 from ..frames.store import FrameStore
-from ..io.errors import run_main
+from ..io.main import run_main
 from ..io.options import option, parse
 from ..models import load_model
 from ..training.dump import shard_range

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..io.errors import RecipeError, run_main
+from ..io.errors import RecipeError
+from ..io.main import run_main
 from ..io.options import parse
 from .k2_graph import K2Graph
 from .lattice import Lattice

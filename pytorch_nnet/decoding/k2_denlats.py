@@ -18,7 +18,8 @@ import numpy as np
 from ..frames.lattices import FrameLattice, ShardWriter, join_arcs
 from ..frames.store import FrameStore
 from ..io.archives import read_archive
-from ..io.errors import RecipeError, run_main
+from ..io.errors import RecipeError
+from ..io.main import run_main
 from ..io.options import parse
 from ..io.publish import publish_folder
 from .k2_decode import K2Decoder

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..io.errors import RecipeError, require_file, run_main
+from ..io.errors import RecipeError, require_file
+from ..io.main import run_main
 from ..io.options import parse
 from .lattice import Lattice
 from .openfst import read_fst, write_fst

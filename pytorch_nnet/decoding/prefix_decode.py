@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..io.errors import RecipeError, require_file, run_main
+from ..io.errors import RecipeError, require_file
+from ..io.main import run_main
 from ..io.options import option, parse
 from ..lang.lang_dir import read_symbols
 from .forward import CTC_SCALE

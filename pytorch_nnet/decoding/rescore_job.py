@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from ..io.errors import run_main
+from ..io.main import run_main
 from ..io.progress import track
 from ..lang.lang_dir import read_symbols
 from .histories import Beam

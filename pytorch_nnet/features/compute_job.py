@@ -22,7 +22,8 @@ from ..corpus.maintain import FEATURE_CONFIG
 from ..corpus.manifests import make_cuts
 from ..corpus.placement import MAX_OVERSHOOT, Placement, place_utterances
 from ..corpus.speed import change_speed
-from ..io.errors import RecipeError, require_file, run_main
+from ..io.errors import RecipeError, require_file
+from ..io.main import run_main
 from ..io.options import option, parse
 from ..io.progress import Progress
 from ..io.publish import publish

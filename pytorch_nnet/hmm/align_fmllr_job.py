@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..io.errors import run_main
+from ..io.main import run_main
 from ..io.options import option, parse
 from ..io.progress import Progress
 from ..lang.lang_dir import LangDir

@@ -14,7 +14,8 @@ import numpy as np
 
 from ..corpus.datadir import DataDir
 from ..io.archives import read_archive, write_ali
-from ..io.errors import RecipeError, run_main
+from ..io.errors import RecipeError
+from ..io.main import run_main
 from ..io.options import option, parse
 from ..io.progress import Progress
 from ..io.publish import publish

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..io.archives import read_ali, write_ali
-from ..io.errors import RecipeError, run_main
+from ..io.errors import RecipeError
+from ..io.main import run_main
 from ..io.options import option, parse
 from ..io.progress import Progress
 from ..io.publish import publish_path

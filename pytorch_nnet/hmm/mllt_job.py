@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..io.archives import read_ali
-from ..io.errors import run_main
+from ..io.main import run_main
 from ..io.options import option, parse
 from ..io.publish import publish_path
 from ..lang.lang_dir import LangDir

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..io.archives import read_alignments, write_ali
-from ..io.errors import run_main
+from ..io.main import run_main
 from ..io.options import option, parse
 from ..io.progress import track
 from ..lang.lang_dir import LangDir

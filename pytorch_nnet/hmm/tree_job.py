@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..io.archives import read_alignments
-from ..io.errors import run_main
+from ..io.main import run_main
 from ..io.options import option, parse
 from ..lang.lang_dir import LangDir
 from .features import FeatureOptions

@@ -1,23 +1,15 @@
-"""Ensembles: the weighted mean of several models' posteriors (paper, section 5.2).
-
-ensemble.yaml:
-    members: [lstm1, lstm2]     directories, relative to the parent of the ensemble's own
-    weights: [0.5, 0.5]         sum to 1
-"""
+"""Ensembles: the weighted mean of several models' posteriors (paper, section 5.2)."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Sequence
 
 import numpy as np
 
-from ..io.errors import RecipeError, reading
-from ..io.options import load_config
-from ..io.publish import publish
-from .model_dir import Network, load_network
+from ..io.errors import RecipeError
+from .network import Network
 
 
 class Ensemble:
@@ -62,48 +54,3 @@ def posteriors_of(models: Sequence, features: np.ndarray) -> list[np.ndarray]:
     networks = {network.sha256: network for model in models for network, _ in model.members}
     computed = {sha256: network.posteriors(features) for sha256, network in networks.items()}
     return [model.mix([computed[network.sha256] for network, _ in model.members]) for model in models]
-
-
-def load_ensemble(folder, device: str = "cpu") -> Ensemble:
-    folder = Path(folder)
-    config = load_config(folder / "ensemble.yaml")
-    members, weights = config.get("members"), config.get("weights")
-    if not isinstance(members, list) or not isinstance(weights, list) or not members or len(members) != len(weights):
-        raise RecipeError("ensemble.yaml needs as many members as weights", file=folder / "ensemble.yaml",
-                          expected="members: [...], weights: [...]", found=config, next="steps/make_ensemble")
-    base = folder.absolute().parent
-    with reading(folder / "ensemble.yaml", next="steps/make_ensemble"):
-        shares = [float(weight) for weight in weights]
-        if not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-6:
-            raise RecipeError("weights of an ensemble are no shares", file=folder / "ensemble.yaml", expected="numbers above 0 that sum to 1",
-                              found=" ".join(map(str, weights))[:200], next="steps/make_ensemble")
-    return Ensemble(folder, [(load_network(base / str(name), device), share) for name, share in zip(members, shares)])
-
-
-def make_ensemble(folder, models: Sequence[str]) -> Ensemble:
-    """Publishes `folder`/ensemble.yaml from 'directory' or 'directory:weight' arguments; returns the ensemble.
-
-    Weights default to 1 and are divided by their sum. An ensemble among the models is replaced by its members.
-    """
-    from .model_dir import load_model
-
-    folder, networks = Path(folder), []
-    for argument in models:
-        name, _, weight = argument.rpartition(":") if ":" in argument else (argument, "", "")
-        try:
-            share = float(weight or 1)
-        except ValueError:
-            share = 0.0
-        if share <= 0:
-            raise RecipeError("bad weight of an ensemble's member", id=argument,
-                              expected="<directory>:<weight above 0>", found=weight)
-        networks += [(network, share * inner) for network, inner in load_model(name).members]
-    total = sum(weight for _, weight in networks)
-    ensemble = Ensemble(folder, [(network, weight / total) for network, weight in networks])
-    base = folder.absolute().parent
-    with publish(folder / "ensemble.yaml") as file:
-        file.write("members:\n")
-        file.writelines(f"- {os.path.relpath(network.path.absolute(), base)}\n" for network, _ in networks)
-        file.write("weights:\n")
-        file.writelines(f"- {weight!r}\n" for _, weight in ensemble.members)
-    return ensemble

@@ -1,119 +1,38 @@
-"""A network's directory, and loading one for evaluation.
+"""Directories of models, written and loaded for evaluation. A network's:
 
     model.safetensors   weights          config.yaml   every option of the training, and the resolved shape
     prior_counts        label counts, a Kaldi text vector
     info.json           kind, parameters, display name, num_classes, dim, cmvn, label_map; of a CTC network its units and subsampling
 
-An ensemble's directory holds ensemble.yaml instead (models.ensemble).
+An ensemble's holds one file, ensemble.yaml:
+
+    members: [lstm1, lstm2]     directories, relative to the parent of the ensemble's own
+    weights: [0.5, 0.5]         sum to 1
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
+import os
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from ..frames.store import CONTEXT, MAX_CLASSES, WINDOW
+from ..frames.store import MAX_CLASSES
 from ..io.errors import RecipeError, reading, require_file
 from ..io.options import load_config
 from ..io.publish import publish
-from ..lang.units import Units
 from .architecture import shape_from
-from .facts import units_in
+from .ensemble import Ensemble
+from .network import Network, subsampling
 from .registry import build_network, count_parameters
-from .sequence import SequenceNetwork
 
-BATCH = 512  # windows evaluated at once: large enough for full speed, small enough for the cache
 INFO_KEYS = ("kind", "parameters", "display", "num_classes", "dim", "cmvn", "label_map")
-
-
-class Network:
-    """A trained network.
-
-    priors: (K,) float64, sums to 1. num_classes: K. config: the training's options. label_map: what its classes mean.
-    cmvn: how to normalise the features given to it. parameters, display: for tables. sha256: of its weights.
-    subsampling: frames to an output. units: of a CTC network, what its classes are; None: they are pdfs.
-    """
-
-    def __init__(self, folder, module: nn.Module, counts: np.ndarray, config: dict[str, Any], info: dict[str, Any],
-                 sha256: str, device: str = "cpu"):
-        self.device = usable_device(device)
-        module = module.to(self.device)
-        self.path, self.module, self.config, self.info, self.sha256 = Path(folder), module.eval(), config, info, sha256
-        self.num_classes: int = info["num_classes"]
-        self.dim: int = info["dim"]
-        self.parameters: int = info["parameters"]
-        self.display: str = info["display"]
-        self.cmvn: dict[str, bool] = info["cmvn"]
-        self.label_map: str = info["label_map"]
-        self.extractor: dict[str, Any] = info.get("extractor", {})
-        self.subsampling: int = subsampling(module)
-        self.units: Units | None = units_in(info, self.path / "info.json")
-        self.priors = priors(counts)
-
-    @property
-    def members(self) -> list[tuple["Network", float]]:
-        """Itself, as an ensemble of one."""
-        return [(self, 1.0)]
-
-    def mix(self, posteriors: Sequence[np.ndarray]) -> np.ndarray:
-        """What an ensemble of one makes of its members' posteriors."""
-        return posteriors[0]
-
-    @torch.inference_mode()
-    def posteriors(self, features: np.ndarray) -> np.ndarray:
-        """Normalised features (T, dim) -> (outputs(T, subsampling), num_classes) float32 class probabilities, of every frame unless it
-        subsamples.
-
-        Every frame sees what it saw in training: a window of 41 rows, with zeros beyond the utterance, or the utterance.
-        """
-        features = np.asarray(features)
-        if features.ndim != 2 or features.shape[1] != self.dim or not len(features):
-            raise RecipeError("features of the wrong shape", file=self.path, expected=f"(frames, {self.dim})",
-                              found=features.shape)
-        rows = torch.from_numpy(np.ascontiguousarray(features, np.float32)).to(self.device)
-        padded = pad(rows, (0, 0, CONTEXT, CONTEXT))
-        return torch.softmax(window_logits(self.module, padded), 1).cpu().numpy()
-
-
-def usable_device(name: str) -> torch.device:
-    """Raises RecipeError if torch cannot compute there."""
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise RecipeError("bad value for an option", id="device", expected="cpu, cuda or cuda:<number>", found=name)
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise RecipeError("no GPU that torch can use", id="device", expected="cuda", found="none",
-                          next="--device cpu; at the paper's sizes that takes weeks, --preset mini minutes")
-    return torch.device(name)
-
-
-def window_logits(module: nn.Module, padded: Tensor, batch: int = BATCH) -> Tensor:
-    """Padded utterance (T + 40, dim) float32 -> logits (T, K) of all its windows, `batch` of them at a time; of a network over utterances
-    that subsamples so many fewer.
-
-    A network whose windows share work has `utterance_logits`, which gives the same in less time. One over utterances sees no padding.
-    """
-    frames, dim = len(padded) - 2 * CONTEXT, padded.shape[1]
-    if isinstance(module, SequenceNetwork):
-        return module.utterance_logits(padded[CONTEXT:-CONTEXT])
-    shared: Callable[[Tensor], Tensor] | None = getattr(module, "utterance_logits", None)
-    if shared is not None:
-        return torch.cat([shared(padded[start:start + batch + 2 * CONTEXT]) for start in range(0, frames, batch)])
-    windows = padded.as_strided((frames, WINDOW, dim), (dim, dim, 1))
-    return torch.cat([module(part) for part in windows.split(batch)])
-
-
-def priors(counts: np.ndarray) -> np.ndarray:
-    """Class priors from label counts. A class never seen counts once, so that dividing by its prior stays finite."""
-    counts = np.maximum(counts, 1).astype(np.float64)
-    return counts / counts.sum()
 
 
 def save_model(folder, module: nn.Module, *, options: dict[str, Any], counts: np.ndarray, info: dict[str, Any]) -> None:
@@ -142,7 +61,7 @@ def save_model(folder, module: nn.Module, *, options: dict[str, Any], counts: np
         file.write(weights)
 
 
-def load_model(folder, device: str = "cpu"):
+def load_model(folder, device: str = "cpu") -> Network | Ensemble:
     """Loads a network (model.safetensors) or an ensemble (ensemble.yaml) for evaluation on a device, cpu or cuda.
 
     Returns:
@@ -152,8 +71,6 @@ def load_model(folder, device: str = "cpu"):
     """
     folder = Path(folder)
     if (folder / "ensemble.yaml").exists():
-        from .ensemble import load_ensemble
-
         return load_ensemble(folder, device)
     return load_network(folder, device)
 
@@ -191,6 +108,49 @@ def load_network(folder, device: str = "cpu") -> Network:
     return Network(folder, module, counts, config, info, sha256, device)
 
 
+def load_ensemble(folder, device: str = "cpu") -> Ensemble:
+    folder = Path(folder)
+    config = load_config(folder / "ensemble.yaml")
+    members, weights = config.get("members"), config.get("weights")
+    if not isinstance(members, list) or not isinstance(weights, list) or not members or len(members) != len(weights):
+        raise RecipeError("ensemble.yaml needs as many members as weights", file=folder / "ensemble.yaml",
+                          expected="members: [...], weights: [...]", found=config, next="steps/make_ensemble")
+    base = folder.absolute().parent
+    with reading(folder / "ensemble.yaml", next="steps/make_ensemble"):
+        shares = [float(weight) for weight in weights]
+        if not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-6:
+            raise RecipeError("weights of an ensemble are no shares", file=folder / "ensemble.yaml", expected="numbers above 0 that sum to 1",
+                              found=" ".join(map(str, weights))[:200], next="steps/make_ensemble")
+    return Ensemble(folder, [(load_network(base / str(name), device), share) for name, share in zip(members, shares)])
+
+
+def make_ensemble(folder, models: Sequence[str]) -> Ensemble:
+    """Publishes `folder`/ensemble.yaml from 'directory' or 'directory:weight' arguments; returns the ensemble.
+
+    Weights default to 1 and are divided by their sum. An ensemble among the models is replaced by its members.
+    """
+    folder, networks = Path(folder), []
+    for argument in models:
+        name, _, weight = argument.rpartition(":") if ":" in argument else (argument, "", "")
+        try:
+            share = float(weight or 1)
+        except ValueError:
+            share = 0.0
+        if share <= 0:
+            raise RecipeError("bad weight of an ensemble's member", id=argument,
+                              expected="<directory>:<weight above 0>", found=weight)
+        networks += [(network, share * inner) for network, inner in load_model(name).members]
+    total = sum(weight for _, weight in networks)
+    ensemble = Ensemble(folder, [(network, weight / total) for network, weight in networks])
+    base = folder.absolute().parent
+    with publish(folder / "ensemble.yaml") as file:
+        file.write("members:\n")
+        file.writelines(f"- {os.path.relpath(network.path.absolute(), base)}\n" for network, _ in networks)
+        file.write("weights:\n")
+        file.writelines(f"- {weight!r}\n" for _, weight in ensemble.members)
+    return ensemble
+
+
 class Undrawn(TorchFunctionMode):
     """Leaves out what initialises weights at random. On the meta device torch would load its compiler for it: 1.6 s to do nothing."""
 
@@ -213,11 +173,6 @@ def check_info(info: dict[str, Any], path) -> None:
         if type(value) is not kind or isinstance(value, int) and not 0 < value <= limit:
             raise RecipeError("bad entry of info.json", file=path, id=name, expected=kind.__name__, found=repr(value)[:80],
                               next="train it again (steps/train_nnet)")
-
-
-def subsampling(module: nn.Module) -> int:
-    """Frames to an output."""
-    return module.subsampling if isinstance(module, SequenceNetwork) else 1
 
 
 def compare_shapes(module: nn.Module, path) -> None:

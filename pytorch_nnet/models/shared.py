@@ -24,20 +24,27 @@ another order. At the paper's widths 0.27 G of 0.53 G multiplications a frame re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, channels_last, nn
 from torch.nn.functional import conv2d, max_pool2d
 
 from ..frames.store import CONTEXT, WINDOW
-from .layers import bias_of
-
-if TYPE_CHECKING:
-    from .networks.vision import VisionCnn
+from .layers import Head, bias_of
 
 COLUMNS = (WINDOW - 4) // 2  # 18 in a window after block 1, an even number: two are lost to each of two convolutions
 STRIDE = 2  # distance in the utterance of two columns that are neighbours in a window, after one pooling
+
+
+class Blocks(Protocol):
+    """What is asked of the network, networks.vision.VisionCnn."""
+
+    head: Head
+
+    def block(self, index: int) -> list[nn.Conv2d]: ...
+
+    def convolve(self, index: int, x: Tensor) -> Tensor: ...
 
 
 class Columns(NamedTuple):
@@ -65,7 +72,7 @@ def columns(shared: Tensor, windows: int, start: int, count: int, stride: int) -
     return shared[:, :, start:].as_strided(size, (time, channel, stride * time, mel))
 
 
-def vision_logits(network: VisionCnn, padded: Tensor) -> Tensor:
+def vision_logits(network: Blocks, padded: Tensor) -> Tensor:
     """Padded utterance (T + 40, dim) -> logits (T, num_classes), those of `network` for each of its T windows."""
     rows = padded[None, None].contiguous(memory_format=channels_last)
     first = max_pool2d(network.convolve(0, rows), 2, stride=(1, 2))

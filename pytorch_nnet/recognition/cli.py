@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..decoding.decode import ScaledSearchOptions, search_of
-from ..io.errors import RecipeError, run_main
+from ..io.errors import RecipeError
+from ..io.main import run_main
 from ..io.options import option, parse
 from ..io.publish import publish
 

@@ -65,7 +65,7 @@ def write_package(package: Package, folder) -> None:
             for name in NETWORK_FILES:
                 shutil.copyfile(network.path / name, temporary / "networks" / str(number) / name)
         if len(members) > 1:
-            from ..models.ensemble import make_ensemble
+            from ..models.model_dir import make_ensemble
 
             make_ensemble(temporary / "networks" / "ensemble",
                           [f"{temporary}/networks/{number}:{weight!r}" for number, (_, weight) in enumerate(members, 1)])

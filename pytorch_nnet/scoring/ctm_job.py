@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..decoding.lattice import timed_paths
 from ..decoding.posteriors import confidences
-from ..io.errors import run_main
+from ..io.main import run_main
 from .lattice_jobs import answer
 
 

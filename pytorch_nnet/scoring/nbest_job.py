@@ -8,7 +8,7 @@ Answers with [[[word-id, ...], am, graph], ...], the best first.
 from __future__ import annotations
 
 from ..decoding.nbest import nbest
-from ..io.errors import run_main
+from ..io.main import run_main
 from .lattice_jobs import answer
 
 

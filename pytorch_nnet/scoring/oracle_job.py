@@ -7,7 +7,7 @@ Answers as `oracle.answer_for` says.
 
 from __future__ import annotations
 
-from ..io.errors import run_main
+from ..io.main import run_main
 from .lattice_jobs import answer
 from .oracle import answer_for
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import product
 
 from ..decoding.lattice import timed_paths
-from ..io.errors import run_main
+from ..io.main import run_main
 from .lattice_jobs import answer
 
 

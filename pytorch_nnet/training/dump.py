@@ -12,8 +12,9 @@ import torch
 
 from ..frames.softlabels import ShardWriter, SoftLabelStore, check_top_c, merge_shards, shard_is_done
 from ..frames.store import FrameStore
-from ..io.errors import RecipeError, run_main
+from ..io.errors import RecipeError
 from ..io.launcher import python_module, run_jobs
+from ..io.main import run_main
 from ..io.progress import Progress
 from ..io.publish import publish_folder
 from ..models import load_model

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..frames.lattices import FrameLattice, LatticeStore
 from ..frames.store import FrameStore
 from ..io.errors import RecipeError
-from ..models.model_dir import priors
+from ..models.network import priors
 from .forward_backward import mmi, smbr
 from .frame_objective import FrameObjective
 from .options import TrainOptions

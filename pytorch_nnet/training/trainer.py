@@ -20,7 +20,8 @@ from ..frames.store import FrameStore
 from ..io.errors import RecipeError
 from ..io.progress import Progress
 from ..io.publish import publish, publish_path
-from ..models.model_dir import load_network, load_weights, save_model, usable_device, window_logits
+from ..models.model_dir import load_network, load_weights, save_model
+from ..models.network import usable_device, window_logits
 from ..models.registry import build_network
 from ..models.sequence import SequenceNetwork
 from .checkpoint import checkpoint_path, load_checkpoint, save_checkpoint

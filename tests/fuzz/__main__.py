@@ -8,7 +8,8 @@ from pathlib import Path
 
 from fuzz import everything  # noqa: F401  (registers the targets)
 from fuzz.harness import TARGETS, Target, keep, kinds, repeat, run
-from pytorch_nnet.io.errors import RecipeError, run_main
+from pytorch_nnet.io.errors import RecipeError
+from pytorch_nnet.io.main import run_main
 from pytorch_nnet.io.options import option, parse
 
 USAGE = """Usage: tests/fuzz.sh [options]

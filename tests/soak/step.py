@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pytorch_nnet.io.archives import write_ali, write_ark_scp
-from pytorch_nnet.io.errors import run_main
+from pytorch_nnet.io.main import run_main
 from pytorch_nnet.io.publish import publish, publish_folder
 
 UTTS = 30
