@@ -5,50 +5,31 @@
 # shellcheck disable=SC2086
 set -euo pipefail
 
-stage=1                # first stage to run
 stop_stage=4           # last stage to run
 teacher=               # networks of exp whose posteriors are averaged: "dnn cnn cldnn/blstm"
 name=blending          # of the experiment: its folder in exp
 seeds="1 2 3"          # of the CNNs and of the students; the first is run.sh's
 lambda=0.75 top_c=90   # of the students: weight of the soft labels, classes kept per frame
-preset=                # sizes; empty: those of run.sh
-test_set=              # the test set's name: eval2000, test
-lm=                    # the language model's: tg, ug, lm
-nj=$(env -u OMP_NUM_THREADS nproc)  # jobs side by side; results do not depend on it (nproc itself obeys OMP_NUM_THREADS)
-decoder=k2             # k2, or kaldi
-force=false            # redo what is up to date
-status=false           # list the commands as done, stale, begun or missing, and run nothing
-dry_run=false makes=   # of utils/stages.sh: no estimates here
-help_message="Usage: local/run_blending.sh --teacher '.. ..' --test-set NAME --lm NAME [options]
- e.g.: cd egs/switchboard && ./run.sh && local/run_cldnn.sh --systems blstm --test-set eval2000 --lm tg
-       local/run_blending.sh --teacher 'dnn cnn cldnn/blstm' --test-set eval2000 --lm tg
+help_message="Usage: local/run_blending.sh --teacher '.. ..' [options]
+ e.g.: cd egs/switchboard && ./run.sh && local/run_cldnn.sh --systems blstm
+       local/run_blending.sh --teacher 'dnn cnn cldnn/blstm'
 
 Stages: 1 CNNs with the other seeds (those of local/run_paper.sh), 2 the teacher and its soft labels, students, 3 decoding,
         4 table: exp/NAME/results/RESULTS.md
 
 Options:
-  --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
   --teacher '.. ..'          networks below exp
   --name NAME                the experiment's folder below exp [$name]
   --seeds '.. ..'            the first is run.sh's [$seeds]
-  --lambda X --top-c N       of the students: weight of the soft labels, classes kept per frame [$lambda, $top_c]
-  --test-set --lm            names of what run.sh decodes
-  --preset NAME              empty: what run.sh used
-  --nj N                     jobs side by side [$nj]
-  --decoder NAME             k2 or kaldi [$decoder]
-  --force                    redo what is up to date
-  --status                   list the commands as done, stale, begun or missing, and run nothing
-  --config FILE              lines of name=value"
+  --lambda X --top-c N       of the students: weight of the soft labels, classes kept per frame [$lambda, $top_c]"
 
 . "$(dirname "$0")/../steps/experiment.sh"
-need_sets
+use_sets
 [ -n "$teacher" ] || fail "--teacher is needed" "  expected: networks below exp, such as 'dnn cnn'"
 for net in $teacher cnn; do need "exp/$net/model.safetensors"; done
 need exp/{frames_train,frames_dev,tri3/graph}/.done "data/${test_set}_fbank/feats.scp"
 use_preset cnn
-base=${seeds%% *}
-trained=$(sed -n 's/^seed: //p' exp/cnn/config.yaml)
-[ "$trained" = "$base" ] || fail "the first of --seeds is that of the networks in exp" "  expected: $trained" "  found:    $base"
+use_base_seed
 cnn_of() { if [ "$1" = "$base" ]; then echo cnn; else echo "seed$1/cnn"; fi; }
 
 if begin 1 "CNNs with the other seeds"; then

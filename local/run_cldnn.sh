@@ -4,41 +4,24 @@
 # shellcheck disable=SC2086
 set -euo pipefail
 
-stage=1                # first stage to run
 stop_stage=4           # last stage to run
 seed=1                 # of every network
 systems=               # empty: all
 lambda=0.75 top_c=90   # of the students: weight of the soft labels, classes kept per frame
-preset=                # sizes; empty: those of run.sh
-test_set=              # the test set's name: eval2000, test
-lm=                    # the language model's: tg, ug, lm
-nj=$(env -u OMP_NUM_THREADS nproc)  # jobs side by side; results do not depend on it (nproc itself obeys OMP_NUM_THREADS)
-decoder=k2             # k2, or kaldi
-force=false            # redo what is up to date
-status=false           # list the commands as done, stale, begun or missing, and run nothing
-dry_run=false makes=   # of utils/stages.sh: no estimates here
-help_message="Usage: local/run_cldnn.sh --test-set NAME --lm NAME [options]
- e.g.: cd egs/switchboard && ./run.sh && local/run_cldnn.sh --test-set eval2000 --lm tg
-       local/run_cldnn.sh --test-set test --lm ug --systems 'lstm cldnn'
+help_message="Usage: local/run_cldnn.sh [options]
+ e.g.: cd egs/switchboard && ./run.sh && local/run_cldnn.sh
+       local/run_cldnn.sh --systems 'lstm cldnn'
 
 Stages: 1 networks, 2 with cldnn among them: CNNs taught by it, and by it and run.sh's LSTMs, 3 decoding,
         4 tables, run.sh's networks beside: exp/cldnn/results/RESULTS.md
 
 Options:
-  --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
   --systems '.. ..'          lstm cnn_lstm lstm_dnn cldnn cldnn_short cldnn_skip cldnn_gaussian cldnn_context20 cldnn_chunk30 tdnn blstm; empty: all
   --lambda X --top-c N       of the students: weight of the soft labels, classes kept per frame [$lambda, $top_c]
-  --test-set --lm            names of what run.sh decodes
-  --preset NAME              empty: what run.sh used
-  --seed N                   [$seed]
-  --nj N                     jobs side by side [$nj]
-  --decoder NAME             k2 or kaldi [$decoder]
-  --force                    redo what is up to date
-  --status                   list the commands as done, stale, begun or missing, and run nothing
-  --config FILE              lines of name=value"
+  --seed N                   [$seed]"
 
 . "$(dirname "$0")/../steps/experiment.sh"
-need_sets
+use_sets
 need exp/{frames_train,frames_dev,tri3/graph,timing,soft_ens_2lstm}/.done "data/${test_set}_fbank/feats.scp"
 use_preset cldnn
 

@@ -4,44 +4,27 @@
 # shellcheck disable=SC2086,SC2206
 set -euo pipefail
 
-stage=1                # first stage to run
 stop_stage=4           # last stage to run
 seed=1                 # of every network
 systems="bigru graphemes"
 hybrids="tri3 dnn cnn lstm1"  # rows of the table beside them
 prefix=true            # decode the first of the systems by prefix search too
 prefix_opts=           # options of steps/decode_prefix
-preset=                # sizes; empty: those of run.sh
-test_set=              # the test set's name: eval2000, test
-lm=                    # the language model's: tg, ug, lm
-nj=$(env -u OMP_NUM_THREADS nproc)  # jobs side by side; results do not depend on it (nproc itself obeys OMP_NUM_THREADS)
-decoder=k2             # k2, or kaldi
-force=false            # redo what is up to date
-status=false           # list the commands as done, stale, begun or missing, and run nothing
-dry_run=false makes=   # of utils/stages.sh: no estimates here
-help_message="Usage: local/run_ctc.sh --test-set NAME --lm NAME [options]
- e.g.: cd egs/switchboard && ./run.sh && local/run_ctc.sh --test-set eval2000 --lm tg
-       local/run_ctc.sh --test-set test --lm ug --systems 'bigru blstm'
+help_message="Usage: local/run_ctc.sh [options]
+ e.g.: cd egs/switchboard && ./run.sh && local/run_ctc.sh
+       local/run_ctc.sh --systems 'bigru blstm'
 
 Stages: 1 stores of units, 2 networks, 3 graphs and decoding, 4 tables: exp/ctc/results/RESULTS.md
 
 Options:
-  --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
   --systems '.. ..'          bigru graphemes blstm lstmp tdnn [$systems]
   --hybrids '.. ..'          systems of run.sh that stand in the table too [$hybrids]
   --prefix true|false        decode the first of the systems by prefix search too [$prefix]
   --prefix-opts '.. ..'      options of steps/decode_prefix, such as '--prefixes 100'
-  --test-set --lm            names of what run.sh decodes
-  --preset NAME              empty: what run.sh used
-  --seed N                   [$seed]
-  --nj N                     jobs side by side [$nj]
-  --decoder NAME             k2 or kaldi [$decoder]
-  --force                    redo what is up to date
-  --status                   list the commands as done, stale, begun or missing, and run nothing
-  --config FILE              lines of name=value"
+  --seed N                   [$seed]"
 
 . "$(dirname "$0")/../steps/experiment.sh"
-need_sets
+use_sets
 need exp/dnn_ali_train/.done exp/dnn_ali_dev/.done exp/frames_train/.done "data/${test_set}_fbank/feats.scp"
 use_preset ctc
 train_data=data/train_fbank

@@ -6,37 +6,20 @@
 # shellcheck disable=SC2086
 set -euo pipefail
 
-stage=1                # first stage to run
 stop_stage=4           # last stage to run
 folds=3                # parts of the speakers
-preset=                # sizes; empty: those of run.sh
-test_set=              # the test set's name: eval2000, test
-lm=                    # the language model's: tg, ug, lm
-nj=$(env -u OMP_NUM_THREADS nproc)  # jobs side by side; results do not depend on it (nproc itself obeys OMP_NUM_THREADS)
-decoder=k2             # k2, or kaldi
-force=false            # redo what is up to date
-status=false           # list the commands as done, stale, begun or missing, and run nothing
-dry_run=false makes=   # of utils/stages.sh: no estimates here
-help_message="Usage: local/run_folds.sh --test-set NAME --lm NAME [options]
- e.g.: cd egs/switchboard && ./run.sh && local/run_folds.sh --test-set eval2000 --lm tg
-       local/run_folds.sh --test-set test --lm ug --folds 5 --preset mini
+help_message="Usage: local/run_folds.sh [options]
+ e.g.: cd egs/switchboard && ./run.sh && local/run_folds.sh
+       local/run_folds.sh --folds 5 --preset mini
 
 Stages: 1 train and dev as one, in parts, 2 GMMs of all and of all but each part, 3 decoding: each part by the GMMs that have not heard it,
         the test set by those of all, 4 table: exp/folds/results/RESULTS.md
 
 Options:
-  --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
-  --folds N                  parts of the speakers [$folds]
-  --test-set --lm            names of what run.sh decodes
-  --preset NAME              sizes of the GMMs and of the search; empty: what run.sh used, which must then have come to stage 4
-  --nj N                     jobs side by side [$nj]
-  --decoder NAME             k2 or kaldi [$decoder]
-  --force                    redo what is up to date
-  --status                   list the commands as done, stale, begun or missing, and run nothing
-  --config FILE              lines of name=value"
+  --folds N                  parts of the speakers [$folds]"
 
 . "$(dirname "$0")/../steps/experiment.sh"
-need_sets
+use_sets
 [ "$folds" -ge 2 ] 2>/dev/null || fail "bad value for --folds" "  expected: 2 or more" "  found:    $folds"
 need data/{train,dev,"$test_set"}/cmvn.scp data/lang/G.fst
 use_preset dnn

@@ -5,21 +5,12 @@
 # shellcheck disable=SC2086,SC2046
 set -euo pipefail
 
-stage=1                # first stage to run
 stop_stage=5           # last stage to run
 seeds="1 2 3"          # the first is run.sh's: its networks are in exp, those of the others in exp/seedN
 grid_seeds=            # seeds of the lambda x C grid; empty: the first
 lambdas="0.25 0.5 0.75 1"                    # weights of the soft labels, Eq. 1; 0 is the baseline CNN
 top_cs="1 3 10 30 90"                        # classes kept per frame
 gammas="0 0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9 1"  # weights of the first network of a pair
-preset=                # sizes; empty: those of run.sh
-test_set=              # empty: that of run.sh
-lm=                    # empty: that of run.sh
-nj=$(env -u OMP_NUM_THREADS nproc)  # jobs side by side; results do not depend on it (nproc itself obeys OMP_NUM_THREADS)
-decoder=k2             # k2, or kaldi
-force=false            # redo what is up to date
-status=false           # list the commands as done, stale, begun or missing, and run nothing
-dry_run=false makes=   # of utils/stages.sh: no estimates here
 help_message="Usage: local/run_paper.sh [options]
  e.g.: ./run.sh && local/run_paper.sh                   # all of it
        local/run_paper.sh --seeds 1 --stage 2 --stop-stage 2     # the grid alone
@@ -29,18 +20,11 @@ Stages: 1 networks with the other seeds, 2 students of the lambda x C grid, 3 en
         5 analyses, tables and figures: exp/paper/PAPER.md
 
 Options:
-  --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
   --seeds '.. ..'            the first is run.sh's [$seeds]
   --grid-seeds '.. ..'       seeds of the grid; empty: the first of --seeds
   --lambdas '.. ..'          weights of the soft labels [$lambdas]
   --top-cs '.. ..'           classes kept per frame [$top_cs]
-  --gammas '.. ..'           weights of a pair's first network [$gammas]
-  --preset --test-set --lm   empty: what run.sh used
-  --nj N                     jobs side by side [$nj]
-  --decoder NAME             k2 or kaldi [$decoder]
-  --force                    redo what is up to date; run.sh's networks stay as they are
-  --status                   list the commands as done, stale, begun or missing, and run nothing
-  --config FILE              lines of name=value"
+  --gammas '.. ..'           weights of a pair's first network [$gammas]"
 
 . "$(dirname "$0")/../steps/experiment.sh"
 
@@ -54,41 +38,18 @@ numbers() { # name least most values...: in their shortest form, as they name fo
     fail "--$name takes numbers from $least to $most, separated by spaces"
 }
 seeds=$(numbers seeds 0 1000000000 $seeds)
-base=${seeds%% *}
-grid_seeds=$(numbers grid-seeds 0 1000000000 ${grid_seeds:-$base})
+grid_seeds=$(numbers grid-seeds 0 1000000000 ${grid_seeds:-${seeds%% *}})
 lambdas=$(numbers lambdas 0 1 $lambdas)
 top_cs=$(numbers top-cs 1 90 $top_cs)
 gammas=$(numbers gammas 0 1 $gammas)
 [[ " $lambdas " != *" 0 "* ]] || fail "--lambdas: 0 is the baseline, which run.sh has trained" "  expected: weights above 0"
 
 # What run.sh has made is used as it is.
-for name in frames_train frames_dev cnn sainath lstm1 lstm2 ens_lstm_cnn ens_2lstm ens_2lstm_cnn self soft_ens_2lstm soft_cnn; do
-  [ -e "exp/$name/.done" ] || fail "exp/$name is not finished" "  next:     ./run.sh, then local/run_paper.sh"
-done
-trained=$(sed -n 's/^seed: //p' exp/cnn/config.yaml)
-[ "$trained" = "$base" ] ||
-  fail "the first of --seeds is that of the networks in exp" "  expected: $trained" "  found:    $base"
-[ -n "$preset" ] || preset=$(sed -n 's|.*"conf/\([^/]*\)/cnn.yaml".*|\1|p;T;q' exp/cnn/.done)
-[ -d "conf/$preset" ] || fail "no preset '$preset' in conf/"
-
-if [ -z "$lm" ]; then
-  set -- exp/cnn/decode_dev_*
-  { [ $# = 1 ] && [ -d "$1" ]; } || fail "which language model? --lm NAME" "  found:    $*" "  next:     ./run.sh decodes dev"
-  lm=${1#exp/cnn/decode_dev_}
-fi
-if [ -z "$test_set" ]; then
-  for folder in exp/cnn/decode_*_"$lm"; do
-    folder=${folder#exp/cnn/decode_}
-    case ${folder%_"$lm"} in dev | '*') ;; *) test_set+="${test_set:+ }${folder%_"$lm"}" ;; esac
-  done
-  case $test_set in '' | *' '*) fail "which test set? --test-set NAME" "  found:    '$test_set' with the language model $lm" ;; esac
-fi
-[ -d "exp/cnn/decode_dev_$lm" ] && [ -d "data/${test_set}_fbank" ] ||
-  fail "run.sh has made no decoding of this kind" "  found:    test set $test_set, language model $lm"
-
-conf=conf/$preset
-. "$conf/sizes.sh"
-. steps/systems.sh
+use_sets
+need exp/{frames_train,frames_dev,cnn,sainath,lstm1,lstm2,ens_lstm_cnn,ens_2lstm,ens_2lstm_cnn,self,soft_ens_2lstm,soft_cnn}/.done
+need "data/${test_set}_fbank" exp/cnn/decode_{dev,"$test_set"}"_$lm"
+use_preset cnn
+use_base_seed
 
 set -- $seeds
 second=${2-} third=${3-}

@@ -1,42 +1,26 @@
 #!/usr/bin/env bash
 # Sequence training, MMI and sMBR, of networks that a recipe's run.sh has trained on frames and decoded: called in the recipe's folder.
+# The lattices to learn from are k2's whatever --decoder says.
 # Lists of systems are meant to split into words.
 # shellcheck disable=SC2086
 set -euo pipefail
 
-stage=1                # first stage to run
 stop_stage=5           # last stage to run
 seed=1                 # of the order of utterances
 systems="dnn_mmi dnn_smbr cnn_mmi cnn_smbr"  # network and objective; the network is exp/NETWORK, its config conf/PRESET/NETWORK.yaml
-preset=                # sizes; empty: those of run.sh
-test_set=              # the test set's name: eval2000, test
-lm=                    # the language model's that is decoded with: tg, ug, lm
-nj=$(env -u OMP_NUM_THREADS nproc)  # jobs side by side; results do not depend on it (nproc itself obeys OMP_NUM_THREADS)
-decoder=k2             # k2, or kaldi; the lattices to learn from are k2's
-force=false            # redo what is up to date
-status=false           # list the commands as done, stale, begun or missing, and run nothing
-dry_run=false makes=   # of utils/stages.sh: no estimates here
-help_message="Usage: local/run_sequence.sh --test-set NAME --lm NAME [options]
- e.g.: cd egs/switchboard && ./run.sh && local/run_sequence.sh --test-set eval2000 --lm tg
-       local/run_sequence.sh --test-set test --lm ug --systems 'cnn_smbr lstm1_smbr'
+help_message="Usage: local/run_sequence.sh [options]
+ e.g.: cd egs/switchboard && ./run.sh && local/run_sequence.sh
+       local/run_sequence.sh --systems 'cnn_smbr lstm1_smbr'
 
 Stages: 1 unigram graph, 2 lattices of the training and dev utterances, 3 training, 4 decoding,
         5 tables: exp/sequence/results/RESULTS.md
 
 Options:
-  --stage N --stop-stage M   run stages N to M [$stage, $stop_stage]
   --systems '.. ..'          NETWORK_mmi or NETWORK_smbr, of any network of run.sh [$systems]
-  --test-set --lm            names of what run.sh decodes
-  --preset NAME              empty: what run.sh used
-  --seed N                   [$seed]
-  --nj N                     jobs side by side [$nj]
-  --decoder NAME             k2 or kaldi [$decoder]
-  --force                    redo what is up to date
-  --status                   list the commands as done, stale, begun or missing, and run nothing
-  --config FILE              lines of name=value"
+  --seed N                   [$seed]"
 
 . "$(dirname "$0")/../steps/experiment.sh"
-need_sets
+use_sets
 use_preset sequence
 nets=
 for name in $systems; do

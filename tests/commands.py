@@ -192,8 +192,10 @@ def options_of(path: Path) -> dict[str, bool]:
     """{--name: whether it is a flag}: of a shell script the variables that its options set, else what the usage names."""
     text = path.read_text()
     found = {"--help": True, "--config": False}
-    if parsed := re.search(r"parse_options\.sh|experiment\.sh", text):  # the latter sources the former
+    if parsed := re.search(r"parse_options\.sh|experiment\.sh", text):  # the latter has options of its own and sources the former
         head = text[:parsed.start()]
+        if parsed[0].startswith("experiment"):
+            head += (ROOT / "steps/experiment.sh").read_text().partition("\nhelp_message")[0]
         for line in re.findall(r"(?m)^([a-z_0-9]+=.*)$", head):
             for name, value in re.findall(r"(?:^|\s)([a-z_0-9]+)=(\S*)", line.partition("#")[0]):
                 found["--" + name.replace("_", "-")] = value in ("true", "false")

@@ -25,19 +25,19 @@ paper=(local/run_paper.sh --seeds "1 2" --lambdas 0.75 --top-cs 90 --gammas "0 0
 (cd "$recipe" && "${paper[@]}" --stop-stage 3 && "${paper[@]}" --stage 5)
 echo "paper run: $SECONDS s"
 SECONDS=0
-(cd "$recipe" && local/run_cldnn.sh --test-set eval2000 --lm tg --systems "cldnn blstm")
+(cd "$recipe" && local/run_cldnn.sh --systems "cldnn blstm")
 echo "networks over utterances: $SECONDS s"
 SECONDS=0
-(cd "$recipe" && local/run_blending.sh --teacher "dnn cldnn/blstm" --seeds 1 --test-set eval2000 --lm tg)
+(cd "$recipe" && local/run_blending.sh --teacher "dnn cldnn/blstm" --seeds 1)
 echo "blending: $SECONDS s"
 SECONDS=0
-(cd "$recipe" && local/run_sequence.sh --test-set eval2000 --lm tg --systems "dnn_mmi dnn_smbr cnn_smbr")
+(cd "$recipe" && local/run_sequence.sh --systems "dnn_mmi dnn_smbr cnn_smbr")
 echo "sequence training: $SECONDS s"
 SECONDS=0
-(cd "$recipe" && local/run_ctc.sh --test-set eval2000 --lm tg --hybrids "dnn cnn" --prefix-opts "--prefixes 5 --n 5")
+(cd "$recipe" && local/run_ctc.sh --hybrids "dnn cnn" --prefix-opts "--prefixes 5 --n 5")
 echo "CTC: $SECONDS s"
 SECONDS=0
-(cd "$recipe" && local/run_folds.sh --preset smoke --folds 2 --test-set eval2000 --lm tg)
+(cd "$recipe" && local/run_folds.sh --preset smoke --folds 2)
 echo "cross-validation: $SECONDS s"
 SECONDS=0
 again=$("$recipe/run.sh" --mini-size smoke --stop-stage 9)

@@ -285,12 +285,20 @@ def recipe(tmp_path):
         '#!/bin/bash\necho "$STAGE_NUMBER $*" >> commands\nwhile [ "$1" != -- ]; do\n'
         '  if [ "$1" = --out ]; then mkdir -p "$2"; touch "$2/.done" "$2/PAPER.md"; fi; shift; done\n')
     (tmp_path / "utils/once.py").chmod(0o755)
+    (tmp_path / "conf/mini/cnn.yaml").touch()
     for name in ("frames_train", "frames_dev", "cnn", "sainath", "lstm1", "lstm2", "ens_lstm_cnn", "ens_2lstm", "ens_2lstm_cnn", "self",
-                 "soft_ens_2lstm", "soft_cnn", "cnn/decode_dev_tg", "cnn/decode_eval2000_tg"):
+                 "soft_ens_2lstm", "soft_cnn", "dnn", "results", "cnn/decode_dev_tg", "cnn/decode_eval2000_tg"):
         (tmp_path / "exp" / name).mkdir()
         (tmp_path / "exp" / name / ".done").write_text('{"command": [\n  "conf/mini/cnn.yaml"\n]}\n')
     (tmp_path / "exp/cnn/config.yaml").write_text("arch: vision\nseed: 1\n")
+    tables(tmp_path, "cnn")
     return tmp_path
+
+
+def tables(recipe, *systems):
+    """What run.sh leaves with its tables of some systems: the command that made them."""
+    command = ["steps/make_tables", "--dev", "dev", "--test", "eval2000", "--lm", "tg", "exp", "exp/results", *systems]
+    (recipe / "exp/results/.done").write_text(json.dumps({"command": command}, indent=1))
 
 
 def run_paper(recipe, *arguments):
@@ -338,8 +346,7 @@ def test_one_seed_needs_no_other(recipe):
 
 
 def test_a_student_of_run_sh_is_not_trained_again(recipe):
-    (recipe / "exp/results").mkdir()
-    (recipe / "exp/results/.done").write_text('{"command": [\n  "cnn",\n  "student_l0.75_c90"\n]}\n')
+    tables(recipe, "cnn", "student_l0.75_c90")
     done, commands = run_paper(recipe, "--seeds", "1", "--lambdas", "0.75 1", "--top-cs", "90", "--gammas", "0 1", "--force", "true")
     assert done.returncode == 0 and made(commands, "train_nnet") == {"student_l1_c90"}
     assert "student_l0.75_c90" not in " ".join(line for line in commands if "steps/decode" in line)
@@ -370,7 +377,15 @@ def test_mistakes_are_told_before_anything_runs(recipe, arguments, told_of):
     assert done.returncode != 0 and told_of in done.stderr and not commands
 
 
+def test_a_recipe_without_tables_asks_for_the_names(recipe):
+    (recipe / "exp/results/.done").unlink()
+    done, commands = run_paper(recipe)
+    assert done.returncode != 0 and "which test set" in done.stderr and not commands
+    done, commands = run_paper(recipe, "--test-set", "eval2000", "--lm", "tg", "--seeds", "1", "--lambdas", "1", "--top-cs", "1", "--stop-stage", "2")
+    assert done.returncode == 0 and commands, done.stderr
+
+
 def test_an_unfinished_recipe_is_sent_back(recipe):
     (recipe / "exp/self/.done").unlink()
     done, commands = run_paper(recipe)
-    assert done.returncode != 0 and "exp/self is not finished" in done.stderr and not commands
+    assert done.returncode != 0 and "exp/self/.done is not there" in done.stderr and not commands
