@@ -49,21 +49,26 @@ frame_store() { # data alignments folder
 
 if begin 4 "DNN, forced alignment by it, pdf labels, frame store"; then
   declare -A data=([train]="data/${network_train}_fbank" [dev]=data/dev_fbank)
-  for set in train dev; do
-    frame_store "${data[$set]}" "exp/tri3_ali_$set" "exp/frames_tri3_$set"
+  # The labels of every other network: the transcript aligned by the DNN, as in the paper. With more than one pass its own labels are those
+  # of another DNN, dnn_pass1, which has learnt the GMM's.
+  labels=tri3
+  for ((pass = 1; pass <= dnn_passes; pass++)); do
+    dnn=dnn_pass$pass
+    if [ "$pass" = "$dnn_passes" ]; then dnn=dnn; fi
+    for set in train dev; do frame_store "${data[$set]}" "exp/${labels}_ali_$set" "exp/frames_${labels}_$set"; done
+    once --out "exp/$dnn" -- \
+      $cuda_cmd "exp/$dnn/log/train.log" \
+      steps/train_nnet --config "$conf/dnn.yaml" --seed "$seed" "exp/frames_${labels}_train" "exp/frames_${labels}_dev" "exp/$dnn"
+    for set in train dev; do
+      once --out "exp/${dnn}_ali_$set" -- \
+        steps/align_nnet --nj "$nj" --cmd "$train_cmd" --device "$device" $dnn_ali_opts "${data[$set]}" data/lang "exp/$dnn" \
+        "exp/tri3_ali_$set" "exp/${dnn}_ali_$set"
+      once --out "exp/${dnn}_ali_$set" --name compare -- \
+        $train_cmd "exp/${dnn}_ali_$set/log/compare.log" utils/compare_alignments "exp/${labels}_ali_$set" "exp/${dnn}_ali_$set"
+    done
+    labels=$dnn
   done
-  once --out exp/dnn -- \
-    $cuda_cmd exp/dnn/log/train.log \
-    steps/train_nnet --config "$conf/dnn.yaml" --seed "$seed" exp/frames_tri3_train exp/frames_tri3_dev exp/dnn
-  # The labels of every other network: the transcript aligned by the DNN, as in the paper.
-  for set in train dev; do
-    once --out "exp/dnn_ali_$set" -- \
-      steps/align_nnet --nj "$nj" --cmd "$train_cmd" --device "$device" "${data[$set]}" data/lang exp/dnn "exp/tri3_ali_$set" \
-      "exp/dnn_ali_$set"
-    once --out "exp/dnn_ali_$set" --name compare -- \
-      $train_cmd "exp/dnn_ali_$set/log/compare.log" utils/compare_alignments "exp/tri3_ali_$set" "exp/dnn_ali_$set"
-    frame_store "${data[$set]}" "exp/dnn_ali_$set" "exp/frames_$set"
-  done
+  for set in train dev; do frame_store "${data[$set]}" "exp/dnn_ali_$set" "exp/frames_$set"; done
   evaluate dnn
   end
 fi

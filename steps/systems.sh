@@ -6,6 +6,8 @@
 
 gmms="mono tri1 tri2 tri3"
 device=${device:-cpu}  # where networks are evaluated; sizes.sh of a preset may say cuda
+lda_opts=${lda_opts:-}  # of steps/train_lda_mllt; sizes.sh of a preset may say, as of what follows
+dnn_passes=${dnn_passes:-1} dnn_ali_opts=${dnn_ali_opts:-}  # DNNs trained one after another for the labels, options of steps/align_nnet
 speeds=${speeds:-}  # of copies of the training set, such as 0.9,1,1.1; '': the set as it is, as in the paper. sizes.sh may say
 decode_nj=1  # as many decodings side by side as there are jobs
 more_tests=${more_tests:-}  # test sets beside $test_set, with tables of their own
@@ -17,7 +19,7 @@ train_gmms() { # data folder: the ladder, each model from the alignment of the o
   once --out "$2/mono_ali" -- steps/align_si "${gmm[@]}" "$1" data/lang "$2/mono" "$2/mono_ali"
   once --out "$2/tri1" -- steps/train_deltas "${gmm[@]}" $tri_opts $tri1_size "$1" data/lang "$2/mono_ali" "$2/tri1"
   once --out "$2/tri1_ali" -- steps/align_si "${gmm[@]}" "$1" data/lang "$2/tri1" "$2/tri1_ali"
-  once --out "$2/tri2" -- steps/train_lda_mllt "${gmm[@]}" $tri_opts $tri2_size "$1" data/lang "$2/tri1_ali" "$2/tri2"
+  once --out "$2/tri2" -- steps/train_lda_mllt "${gmm[@]}" $tri_opts $lda_opts $tri2_size "$1" data/lang "$2/tri1_ali" "$2/tri2"
   once --out "$2/tri2_ali" -- steps/align_si "${gmm[@]}" "$1" data/lang "$2/tri2" "$2/tri2_ali"
   once --out "$2/tri3" -- steps/train_sat "${gmm[@]}" $tri_opts $tri3_size "$1" data/lang "$2/tri2_ali" "$2/tri3"
 }
