@@ -166,6 +166,17 @@ def test_labels_agree_with_alignments_and_cuts(recipe):
         assert (cuts[utt].load_pdf_labels() == expected).all()
 
 
+@pytest.mark.parametrize("before, after", [("tri3", "dnn_pass1"), ("dnn_pass1", "dnn")])
+def test_each_pass_learns_the_labels_of_the_one_before(recipe, before, after):
+    store, alignment = FrameStore.open(recipe / f"exp/frames_{before}_train"), recipe / f"exp/{before}_ali_train"
+    model, alignments = AcousticModel.load(alignment), read_alignments(alignment)
+    assert all((store.labels[begin:end] == model.pdf_of[alignments[utt]]).all()
+               for utt, begin, end in zip(store.utts, store.offsets, store.offsets[1:]))
+    assert json.loads((recipe / f"exp/{after}/.done").read_text())["command"][-3] == f"exp/frames_{before}_train"
+    changed = re.search(r"another pdf label +([0-9.]+) %", (recipe / f"exp/{after}_ali_train/log/compare.log").read_text())
+    assert changed and 0 < float(changed[1]) < 50
+
+
 def test_soft_labels_of_the_teacher(recipe):
     store = SoftLabelStore.open(recipe / "exp/soft_ens_2lstm")
     coverage = store.meta["coverage"]
