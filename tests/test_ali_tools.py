@@ -384,3 +384,33 @@ def test_info_goes_on_after_an_unknown_directory(experiment, run):
     assert done.returncode == 1 and "model.safetensors" in done.stderr and "README" in done.stderr
     assert done.stdout.endswith("CNN: 1000 parameters, 22 classes, FER 43.21 %, best epoch 3 of 5\n")
     assert run("steps/info", experiment / "cnn", experiment / "graph").returncode == 0
+
+
+# --- word starts beside a reference
+
+REFERENCE = """c1 A 1.00 0.30 one
+c1 A 1.30 0.20 two
+c1 A 2.00 0.20 one
+c1 B 1.00 0.50 one
+"""
+
+
+def test_word_starts_are_compared_after_their_median(tmp_path, run):
+    """Two words 40 ms late, one 55 and one 140: the median is no error, the nearest word of the same channel is meant."""
+    (tmp_path / "truth.ctm").write_text(REFERENCE)
+    (tmp_path / "words.ctm").write_text("c1 A 1.04 0.30 one\nc1 A 1.355 0.10 two\nc1 A 2.04 0.20 one\nc1 B 1.14 0.3 one\nc1 A 3.00 0.1 uh\n")
+    done = run("utils/compare_word_times", tmp_path / "words.ctm", tmp_path / "truth.ctm")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "starts of 4 words" in lines[0] and lines[0].endswith("; not there: 1") and lines[1] == "median +47.5 ms, taken away"
+    rows = {line[:16].strip(): line[16:].replace("%", "").split() for line in lines[4:]}
+    assert rows["words"] == ["4", "3", "1"], "'two' follows a word, the others a pause or nothing"
+    assert rows["within  10 ms"] == ["75.0", "66.7", "100.0"] and rows["within  50 ms"] == ["75.0", "66.7", "100.0"]
+    assert rows["within 100 ms"] == ["100.0", "100.0", "100.0"] and rows["median, ms"] == ["+0.0", "-7.5", "+7.5"]
+
+
+def test_words_of_another_recording_are_no_reference(tmp_path, run):
+    (tmp_path / "truth.ctm").write_text(REFERENCE)
+    (tmp_path / "words.ctm").write_text("c2 A 1.00 0.30 one\n")
+    done = run("utils/compare_word_times", tmp_path / "words.ctm", tmp_path / "truth.ctm")
+    assert done.returncode == 1 and "no word in common" in done.stderr and "('c1', 'A')" in done.stderr

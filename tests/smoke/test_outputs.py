@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from browser import Browser, check_page, find_browser
@@ -20,7 +19,9 @@ from pytorch_nnet.hmm.model import AcousticModel
 from pytorch_nnet.io.archives import read_alignments
 from pytorch_nnet.lang.lang_dir import LangDir
 from pytorch_nnet.scoring.glm import Glm, apply_rules
+from pytorch_nnet.scoring.stm import read_ctm
 from pytorch_nnet.scoring.tune import choose, read_sweep
+from pytorch_nnet.scoring.word_times import compare_starts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -136,20 +137,10 @@ def test_word_starts_are_near_the_truth(recipe, tmp_path):
     """DNN alignments against the times the voice reported, after the constant offset; goals at full size are stricter."""
     subprocess.run([ROOT / "utils/ali_to_ctm", "--write", "words", "data/train", "data/lang", "exp/dnn_ali_train", tmp_path / "words.ctm"],
                    cwd=recipe, check=True, capture_output=True)
-    truth = {}
-    for path in (recipe / "corpus/smoke/truth").glob("sw*.words.ctm"):
-        for line in path.read_text().splitlines():
-            recording, side, start, _, word = line.split()
-            truth.setdefault((recording, side, word), []).append(float(start))
-    errors = []
-    for line in (tmp_path / "words.ctm").read_text().splitlines():
-        recording, side, start, _, word = line.split()[:5]
-        candidates = truth.get((recording, side, word))
-        if candidates:
-            errors.append(min((float(start) - t for t in candidates), key=abs))
-    errors = np.array(errors) - np.median(errors)
-    assert len(errors) > 200
-    assert np.mean(np.abs(errors) < 0.1) > 0.75, f"only {np.mean(np.abs(errors) < 0.1):.2f} of word starts within 100 ms"
+    truth = [word for path in (recipe / "corpus/smoke/truth").glob("sw*.words.ctm") for word in read_ctm(path)]
+    starts = compare_starts(read_ctm(tmp_path / "words.ctm"), truth)
+    assert len(starts.errors) > 200 and starts.unmatched == 0
+    assert starts.within(0.1) > 0.75, f"only {starts.within(0.1):.2f} of word starts within 100 ms"
 
 
 def test_labels_agree_with_alignments_and_cuts(recipe):
