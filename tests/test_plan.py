@@ -1,6 +1,7 @@
 """run.sh --dry-run and --status: what they say will run is what runs, they write nothing, and estimates come from the sizes given."""
 
 import re
+import statistics
 import subprocess
 import sys
 
@@ -189,13 +190,16 @@ def test_rescoring_grows_with_the_model_and_the_lattices():
 
 
 def test_estimates_of_the_mini_corpus_are_near_what_it_took(run, recipe):
-    """Stages of 20 s and more, by the table of benchmarks/README.md, whose stage 10 has no NIST scoring yet."""
+    """Stages of 10 s and more, by the table of benchmarks/README.md, which is of a quicker machine than utils/rates.tsv."""
     done = run(recipe("switchboard") / "run.sh", "--dry-run", "--nj", "2")
     seconds = {"s": 1, "min": 60, "h": 3600}
     planned = {int(number): float(value) * seconds[unit]
                for number, value, unit in re.findall(r"^stage (\d+):.*: ([\d.]+) (s|min|h), disk", done.stdout, re.MULTILINE)}
-    for stage, took in {2: 21, 3: 139, 4: 66, 5: 114, 6: 205, 7: 140, 8: 127, 9: 273}.items():
-        assert took / 1.5 < planned[stage] < took * 1.5, stage
+    took = {2: 11, 3: 82, 4: 81, 5: 77, 6: 129, 7: 77, 8: 81, 9: 162, 10: 31}
+    quicker = statistics.median(planned[stage] / took[stage] for stage in took)
+    assert 1 < quicker < 2
+    for stage in took:
+        assert 1 / 1.4 < planned[stage] / took[stage] / quicker < 1.4, stage
 
 
 def test_commands_side_by_side_share_cores_and_the_gpu():

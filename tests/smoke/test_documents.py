@@ -29,7 +29,7 @@ PREPARED = {
     "docs/reliability.md": [],
     "docs/report.md": [],
     "docs/scoring.md": [],
-    "docs/stages.md": [],
+    "docs/stages.md": ["cat corpus/*/truth/sw*.words.ctm > truth.ctm"],
     "docs/switchboard.md": [],
     "docs/training.md": ["utils/soft_labels_to_post exp/soft_ens_2lstm exp/frames_train exp/kaldi_post"],
     "egs/switchboard/README.md": [],
@@ -65,6 +65,7 @@ def copy(recipe):
             shutil.copytree(recipe / name, folder / name, symlinks=True)
         for name in ("run.sh", "path.sh", "cmd.sh", "conf", "local", "steps", "utils"):
             (folder / name).symlink_to(Path("../switchboard") / name)
+        (folder / "corpus").symlink_to(recipe / "corpus")
         data = DataDir.load(folder / "data/eval2000")
         (folder / "call.wav").symlink_to(data.wav[next(iter(data.wav))])
         yield folder

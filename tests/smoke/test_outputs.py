@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -221,8 +222,7 @@ def test_one_stage_alone_and_wrong_options(recipe):
 @pytest.fixture
 def another_recipe(recipe):
     """A recipe folder without data, beside the first: a recipe finds steps and utils through ../.."""
-    folder = recipe.with_name(recipe.name + ".other")
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix=recipe.name + ".", dir=recipe.parent))
     for name in ("run.sh", "path.sh", "cmd.sh", "conf", "local", "steps", "utils"):
         (folder / name).symlink_to(f"../switchboard/{name}")
     yield folder
