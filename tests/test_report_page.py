@@ -182,6 +182,11 @@ def test_confusions_come_back_from_their_file(tmp_path):
         read_confusions(tmp_path / "cnn.tsv")
 
 
+def test_networks_of_one_name_do_not_write_over_each_other(run):
+    done = run("steps/phone_confusions", "lang", "ali", "store", "out", "exp/cnn", "exp/lstm1", "exp/seed2/cnn")
+    assert done.returncode == 1 and "out/cnn.tsv" in done.stderr and "exp/cnn and exp/seed2/cnn" in done.stderr
+
+
 # --- transcripts
 
 def test_alignment_keeps_the_times_of_the_hypothesis():
