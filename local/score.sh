@@ -3,9 +3,8 @@
 # (with NIST's hubscr if it is installed, else with the built-in scorer), against its text where not.
 set -euo pipefail
 
-min_lmwt=3                        # smallest LM weight
-max_lmwt=17                       # largest LM weight
-word_ins_penalty=0.0,0.5,1.0      # word insertion penalties
+min_lmwt='' max_lmwt=''             # LM weights, smallest and largest; empty: as in steps/score --help
+word_ins_penalty=                 # word insertion penalties; empty: as in steps/score --help
 tuned_on=                         # score only the pair that is best on this decoding directory (stm and glm only)
 scorer=                           # hubscr or builtin; empty: hubscr where it is installed
 nj=1                              # jobs side by side
@@ -14,8 +13,8 @@ help_message="Usage: local/score.sh [options] <data> <lang|graph> <decode-dir>
  e.g.: local/score.sh data/eval2000 data/lang exp/tri1/decode_eval2000_tg
 
 Options:
-  --min-lmwt N --max-lmwt N      LM weights [$min_lmwt, $max_lmwt]
-  --word-ins-penalty X,X,...     word insertion penalties [$word_ins_penalty]
+  --min-lmwt N --max-lmwt N      LM weights; empty: as in steps/score --help
+  --word-ins-penalty X,X,...     word insertion penalties; empty: as in steps/score --help
   --tuned-on DIR                 score only the pair that is best on this decoding directory
   --scorer NAME                  hubscr or builtin; empty: hubscr where it is installed
   --nj N --cmd CMD               jobs side by side [$nj], job launcher [$cmd]"
@@ -23,11 +22,12 @@ Options:
 . utils/parse_options.sh
 [ $# -eq 3 ] || { echo "$help_message" >&2; exit 1; }
 
-common=(--min-lmwt "$min_lmwt" --max-lmwt "$max_lmwt" --nj "$nj" --cmd "$cmd")
+common=(--nj "$nj" --cmd "$cmd" ${min_lmwt:+--min-lmwt "$min_lmwt"} ${max_lmwt:+--max-lmwt "$max_lmwt"}
+  ${word_ins_penalty:+--word-ins-penalty "$word_ins_penalty"})
 if [ -s "$1/stm" ] && [ -s "$1/glm" ]; then
-  steps/score_stm "${common[@]}" --word-ins-penalty "$word_ins_penalty" --tuned-on "$tuned_on" --scorer "$scorer" "$@"
+  steps/score_stm "${common[@]}" --tuned-on "$tuned_on" --scorer "$scorer" "$@"
 else
   [ -z "$tuned_on$scorer" ] || { echo "$0: --tuned-on and --scorer need stm and glm in $1" >&2; exit 1; }
   echo "$0: no stm and glm in $1: words are compared with its text" >&2
-  steps/score "${common[@]}" --wips "$word_ins_penalty" "$@"
+  steps/score "${common[@]}" "$@"
 fi

@@ -194,7 +194,7 @@ PATHS = {"u1": [("a b c", -20.0, -4.0), ("a c", -30.0, -2.0)], "u2": [("a", -1.0
 def test_score_step(run, tmp_path):
     decoded(tmp_path, TEXT, [{"u1": PATHS["u1"]}, {"u2": PATHS["u2"]}], failed=["u3 no path within the beam"])
     (tmp_path / "rules").write_text(";; a GLM\n<unk> => / [ ] __ [ ]\n")
-    call = ["steps/score", "--min-lmwt", 4, "--max-lmwt", 6, "--wips", "0.0,1.5", "--rules", "rules", "data", "graph",
+    call = ["steps/score", "--min-lmwt", 4, "--max-lmwt", 6, "--word-ins-penalty", "0.0,1.5", "--rules", "rules", "data", "graph",
             "decode"]
     done = run(*call)
     assert done.returncode == 0, done.stderr

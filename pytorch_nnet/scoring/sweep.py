@@ -33,12 +33,18 @@ def rules_or_default(given: str) -> str | None:
 
 @dataclass
 class ScoreOptions:
-    min_lmwt: int = option(3, "smallest LM weight")
-    max_lmwt: int = option(17, "largest LM weight")
-    wips: list[float] = option([0.0, 0.5, 1.0], "word insertion penalties")
+    """Wider than Kaldi's 7 to 17: networks that have learnt word sequences are best at small weights, GMMs at large ones."""
+
+    min_lmwt: int = option(1, "smallest LM weight")
+    max_lmwt: int = option(20, "largest LM weight")
+    word_ins_penalty: list[float] = option([0.0, 0.5, 1.0], "word insertion penalties")
     rules: str = option("", f"words to remove or rewrite first; empty: {DEFAULT_RULES} if there is one; none: none")
     nj: int = option(1, "jobs side by side")
     cmd: str = option(DEFAULT_CMD, "job launcher")
+
+    @property
+    def lmwts(self) -> list[int]:
+        return list(range(self.min_lmwt, self.max_lmwt + 1))
 
 
 @dataclass
@@ -100,7 +106,7 @@ def score(data, words_dir, decode_dir, *, lmwts: Sequence[int], wips: Sequence[f
 def score_decoded(data, words_dir, decode_dirs: Iterable, options: ScoreOptions) -> None:
     """What steps/score does, and a step that decodes does at its end: scores each directory, prints its best line, warns of failed ones."""
     for folder in decode_dirs:
-        sweep = score(data, words_dir, folder, lmwts=range(options.min_lmwt, options.max_lmwt + 1), wips=options.wips,
+        sweep = score(data, words_dir, folder, lmwts=options.lmwts, wips=options.word_ins_penalty,
                       rules_file=rules_or_default(options.rules), nj=options.nj, cmd=options.cmd)
         lmwt, wip = lowest(sweep.counts)
         print(f"{sweep.counts[lmwt, wip].report()} {folder}/wer_{lmwt}_{wip}", flush=True)
