@@ -33,9 +33,9 @@ def rules_or_default(given: str) -> str | None:
 
 @dataclass
 class ScoreOptions:
-    """Wider than Kaldi's 7 to 17: networks that have learnt word sequences are best at small weights, GMMs at large ones."""
+    """LM weights are more than Kaldi's 7 to 17: networks that have learnt word sequences are best at small ones, some GMMs at large ones."""
 
-    min_lmwt: int = option(1, "smallest LM weight")
+    min_lmwt: int = option(3, "smallest LM weight")
     max_lmwt: int = option(20, "largest LM weight")
     word_ins_penalty: list[float] = option([0.0, 0.5, 1.0], "word insertion penalties")
     rules: str = option("", f"words to remove or rewrite first; empty: {DEFAULT_RULES} if there is one; none: none")
