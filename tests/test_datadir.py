@@ -146,8 +146,11 @@ def test_a_copy_has_no_features(data, tmp_path, run):
     assert names == {"wav.scp", "segments", "text", "utt2spk", "spk2utt", "reco2file_and_channel", "stm", "glm"}
     copy = validate_data_dir(tmp_path / "copy", feats=False)
     assert (copy.text, copy.segments, copy.wav, copy.channel) == (data.text, data.segments, data.wav, data.channel)
-    with pytest.raises(RecipeError, match="one folder"):
-        copy_data_dir(data.path, data.path)
+    for target in (data.path, data.path.parent):
+        with pytest.raises(RecipeError, match="would replace its source"):
+            copy_data_dir(data.path, target)
+        with pytest.raises(RecipeError, match="would replace its source"):
+            combine_data_dirs([tmp_path / "copy", data.path], target)
     assert validate_data_dir(data.path).feats
 
 
@@ -217,7 +220,7 @@ def test_combining_refuses_an_utterance_twice(data, tmp_path, run):
     first, second = halves(data, tmp_path)
     with pytest.raises(RecipeError, match="one utterance in two"):
         combine_data_dirs([first, second, data.path], tmp_path / "both")
-    with pytest.raises(RecipeError, match="target too"):
+    with pytest.raises(RecipeError, match="would replace its source"):
         combine_data_dirs([first, second], second)
     (second / "segments").unlink()
     assert "utt2spk and wav.scp disagree" in run("utils/combine_data", tmp_path / "both", first, second).stderr

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pytorch_nnet.corpus.datadir import DataDir
-from pytorch_nnet.hmm.features import FeatureOptions, apply_transform, read_transforms, write_transforms
+from pytorch_nnet.hmm.features import FeatureOptions, apply_transform, read_transforms, remove_transforms, write_transforms
 from pytorch_nnet.hmm.fmllr import FmllrStats
 from pytorch_nnet.hmm.gmm import gaussians_from_moments, moments, posteriors
 from pytorch_nnet.hmm.lda import LdaStats
@@ -126,6 +126,8 @@ def test_feature_files_round_trip(tmp_path):
     (tmp_path / "splice_opts").unlink()
     kaldi = FeatureOptions.read(tmp_path)  # Kaldi's directories say no more than that there is a final.mat
     assert (kaldi.left, kaldi.right, kaldi.deltas) == (4, 4, False)
+    FeatureOptions().write(tmp_path)
+    assert FeatureOptions.read(tmp_path) == FeatureOptions() and FeatureOptions.read(tmp_path).matrix is None, "no matrix of another training"
 
 
 def test_transforms_are_found_in_any_number_of_archives(tmp_path):
@@ -137,3 +139,8 @@ def test_transforms_are_found_in_any_number_of_archives(tmp_path):
         read_transforms(tmp_path, data)
     write_transforms(tmp_path / "trans.2", {speaker: matrices[speaker] for speaker in speakers[1:]})
     assert {s: m.tolist() for s, m in read_transforms(tmp_path, data).items()} == {s: m.tolist() for s, m in matrices.items()}
+    write_transforms(tmp_path / "trans.12", {speakers[2]: matrices[speakers[0]]})
+    with pytest.raises(RecipeError, match="speaker with two transforms"):
+        read_transforms(tmp_path, data)
+    remove_transforms(tmp_path)
+    assert not list(tmp_path.glob("trans.*"))

@@ -59,6 +59,7 @@ def test_loglike_is_that_of_the_best_gaussian():
 
 def test_questions_group_what_sounds_alike():
     sets = phone_sets(planted(), ROOTS, [(A, D)])
+    assert phone_sets(planted(), ROOTS, [(D, A, D)]) == sets, "extra sets in any order"
     assert (B, C) in sets and (A, D) in sets and (0,) in sets and (A,) in sets
     assert (SIL, A, B, C, D) not in sets
 
@@ -121,6 +122,7 @@ def test_merged_parts_equal_the_whole():
     total = StatsAccumulator(None, ())
     total.merge(TreeStats(whole.events[half:], whole.sums[half:]))
     total.merge(TreeStats(whole.events[:half + 5], whole.sums[:half + 5]))
+    total.merge(StatsAccumulator(None, ()).result())  # of a job whose utterances all failed
     result = total.result()
     assert result.events.tolist() == sorted(whole.events.tolist())
     overlap = result.sums[[result.events.tolist().index(e) for e in whole.events[half:half + 5].tolist()]]

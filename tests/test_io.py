@@ -63,6 +63,12 @@ def test_folder_is_replaced_whole(tmp_path):
         with publish.publish_folder(tmp_path / "store") as folder:
             (folder / content).write_text(content)
     assert [p.name for p in (tmp_path / "store").iterdir()] == ["two"]
+    (tmp_path / "disk/store").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("disk/store")
+    with publish.publish_folder(tmp_path / "link") as folder:
+        (folder / "three").write_text("3")
+        assert folder.parent == (tmp_path / "disk").resolve()
+    assert (tmp_path / "link").is_symlink() and [p.name for p in (tmp_path / "disk/store").iterdir()] == ["three"]
 
 
 @given(st.dictionaries(st.from_regex("[a-cX-Z09_][a-cX-Z09_-]*", fullmatch=True), arrays.arrays(np.int32, st.integers(0, 30)), min_size=1))
@@ -135,6 +141,9 @@ def test_ark_scp_round_trip(tmp_path):
     for key, entry in archives.read_scp(tmp_path / "x.scp").items():
         matrix = archives.read_matrix(entry)
         assert matrix.dtype == matrices[key].dtype and (matrix == matrices[key]).all()
+        assert len(archives.read_matrix(f"{entry}[0:0]")) == 1
+        with pytest.raises(RecipeError, match="rows"):
+            archives.read_matrix(f"{entry}[0:10]")
 
 
 def test_job_array_and_its_failure(tmp_path, capfd):

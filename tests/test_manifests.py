@@ -55,6 +55,38 @@ def test_whole_files_need_no_segments(tmp_path):
     assert tables(from_lhotse(cuts, tmp_path / "back").path) == tables(data.path)
 
 
+def test_a_part_of_a_recording_under_its_name_keeps_its_times(tmp_path):
+    soundfile.write(tmp_path / "ann.wav", noise(3), 8000)
+    source = lhotse.AudioSource("file", [0], str(tmp_path / "ann.wav"))
+    recording = lhotse.Recording("ann", [source], sampling_rate=8000, num_samples=24000, duration=3.0)
+    part = lhotse.SupervisionSegment(id="ann", recording_id="ann", start=0.0, duration=1.5, speaker="ann")
+    cut = lhotse.MonoCut(id="ann", start=1.0, duration=1.5, channel=0, recording=recording, supervisions=[part])
+    assert from_lhotse(lhotse.CutSet.from_cuts([cut]), tmp_path / "back").segments == {"ann": Segment("ann", 1.0, 2.5)}
+    with pytest.raises(RecipeError, match="two cuts of one utterance"):
+        from_lhotse(lhotse.CutSet.from_cuts([cut, cut.with_id("again")]), tmp_path / "none")
+
+
+def test_a_second_conversion_leaves_nothing_of_the_first(tmp_path):
+    data = telephone(tmp_path, conversations=1)
+    _, _, cuts = to_lhotse(data)
+    data.speed = dict.fromkeys(data.wav, 0.9)
+    assert from_lhotse(to_lhotse(data)[2], tmp_path / "back").speed
+    from_lhotse(cuts, tmp_path / "back")
+    assert not DataDir.load(tmp_path / "back").speed
+
+
+def test_no_conversion_replaces_its_source(tmp_path, run):
+    data = telephone(tmp_path)
+    before = tables(data.path)
+    for target in (data.path, data.path.parent):
+        done = run("utils/data_dir_to_lhotse", data.path, target)
+        assert done.returncode == 1 and "would replace its source" in done.stderr
+    write_manifests(data, data.path / "manifests")
+    done = run("utils/lhotse_to_data_dir", data.path / "manifests/cuts.jsonl.gz", data.path)
+    assert done.returncode == 1 and "would replace its source" in done.stderr
+    assert tables(data.path) == before
+
+
 def test_other_recipes_cuts_become_a_data_directory(tmp_path):
     """Cuts without our custom fields: sides are named after the recording."""
     _, _, cuts = to_lhotse(telephone(tmp_path, conversations=1))

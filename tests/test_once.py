@@ -61,6 +61,15 @@ def test_keeps_what_the_same_killed_command_left(run, tmp_path):
     assert run(*command).returncode == 0 and "half" in (tmp_path / "seen").read_text()
 
 
+def test_an_output_that_is_a_link_to_another_disk_stays_one(run, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "exp").mkdir()
+    (tmp_path / "exp/a").symlink_to("../disk")
+    for number in ("1", "2"):
+        assert run("utils/once.py", "--out", "exp/a", "--", "bash", "-c", f"echo {number} > exp/a/made{number}").returncode == 0
+    assert (tmp_path / "exp/a").is_symlink() and {path.name for path in (tmp_path / "disk").iterdir()} == {".done", "made2"}
+
+
 def test_names_the_stage_before_missing_inputs(run):
     done = run("utils/once.py", "--out", "exp/b", "--", "true", "exp/tri1", STAGE_NUMBER="4")
     assert done.returncode == 1 and "exp/tri1" in done.stderr and "--stop-stage 3" in done.stderr

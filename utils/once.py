@@ -184,7 +184,8 @@ def prepare(request, now, whole):
             remove(os.path.join(out, request.marker))
             begun = os.path.join(out, started(request.marker))
             if not request.name and os.path.isdir(out) and (request.force or (read_json(begun) or {}).get("digest") != whole):
-                shutil.rmtree(out)
+                shutil.rmtree(os.path.realpath(out))  # what a link, to a larger disk perhaps, leads to
+                os.makedirs(os.path.realpath(out))
             write_json(begun, {"inputs": now, "digest": whole})
 
 

@@ -9,7 +9,7 @@ from typing import Any, Mapping, Sequence
 
 from ..io.errors import RecipeError
 from ..io.publish import publish_folder
-from .datadir import DataDir
+from .datadir import DataDir, check_apart
 from .maintain import CUTS, FEATURE_CONFIG, merge_cuts
 
 OPTIONAL = {"text": "text", "feats": "feats.scp", "num_frames": "utt2num_frames", "cmvn": "cmvn.scp"}
@@ -24,8 +24,8 @@ def combine_data_dirs(sources: Sequence[str | Path], target) -> DataDir:
       RecipeError: an utterance in two sources, an id that two of them say different things of, features made with different options,
         or some sources with segments and some without.
     """
-    if any(Path(source).resolve() == Path(target).resolve() for source in sources):
-        raise RecipeError("a source is the target too", file=target, expected="a folder of its own", found="one of the sources")
+    for source in sources:
+        check_apart(source, target)
     parts = [DataDir.load(source) for source in sources]
     if len({bool(part.segments) for part in parts}) > 1:
         whole = next(part.path for part in parts if not part.segments)

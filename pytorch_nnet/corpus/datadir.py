@@ -241,6 +241,12 @@ def read_count(text: str) -> int:
     return int(text)
 
 
+def check_apart(source, target) -> None:
+    """Raises RecipeError if publishing `target`, which replaces that folder, would remove `source`."""
+    if Path(source).resolve().is_relative_to(Path(target).resolve()):
+        raise RecipeError("the target would replace its source", file=target, expected="a folder of its own", found=f"{source} is there, or in it")
+
+
 def write_table(path, table: Mapping[str, str]) -> None:
     """Publishes 'key value' lines sorted in C order. Raises RecipeError for a key or a value that would not stay in its line."""
     with publish(path) as file:

@@ -16,7 +16,7 @@ from ..io.archives import split_line
 from ..io.errors import RecipeError, reading, require_file
 from ..io.ids import check_id
 from ..io.publish import publish, publish_folder
-from .datadir import DataDir, good_times, write_table
+from .datadir import DataDir, check_apart, good_times, write_table
 from .tables import EXTRAS
 
 CUTS = "cuts.jsonl.gz"
@@ -167,8 +167,7 @@ def copy_data_dir(source, target) -> DataDir:
 
 def publish_data_dir(data: DataDir, source: Path, target) -> DataDir:
     """Publishes `data` and the scoring files of `source` as the folder `target`; what was there is replaced."""
-    if Path(target).resolve() == source.resolve():
-        raise RecipeError("source and target are one folder", file=target, expected="two folders", found="one")
+    check_apart(source, target)
     with publish_folder(target) as folder:
         data.write(folder)
         for name in SCORING:

@@ -20,7 +20,7 @@ from lhotse import AudioSource, CutSet, MonoCut, Recording, RecordingSet, Superv
 from ..io.errors import RecipeError
 from ..io.publish import publish_folder
 from .audio import is_command
-from .datadir import DataDir, Segment
+from .datadir import DataDir, Segment, check_apart
 from .placement import MAX_OVERSHOOT, Placement, place_utterances
 
 
@@ -87,6 +87,7 @@ def write_manifests(data: DataDir, folder, *, allow_pipes: bool = False) -> tupl
 
     Returns the numbers of recordings and of cuts.
     """
+    check_apart(data.path, folder)
     recordings, supervisions, cuts = to_lhotse(data, allow_pipes=allow_pipes)
     with publish_folder(folder) as temporary:
         for name, manifest in (("recordings", recordings), ("supervisions", supervisions), ("cuts", cuts)):
@@ -102,9 +103,9 @@ def from_lhotse(cuts: CutSet, path) -> DataDir:
     An utterance takes the id of its supervision. A recording with several channels becomes one per side,
     `<id>-A` and `<id>-B`, unless its cuts carry the names.
     Raises:
-      RecipeError: a cut without exactly one supervision, without speaker or recording, or not of one channel.
+      RecipeError: a cut without exactly one supervision, without speaker or recording, or not of one channel; two of one id.
     """
-    data = DataDir(Path(path), {})
+    data, whole = DataDir(Path(path), {}), True
     for cut in sorted(cuts, key=lambda cut: cut.id.encode()):
         if not (isinstance(cut, MonoCut) and cut.has_recording
                 and len(cut.supervisions) == 1 and cut.supervisions[0].speaker):
@@ -116,6 +117,9 @@ def from_lhotse(cuts: CutSet, path) -> DataDir:
         side = custom.get("side", "AB"[cut.channel] if cut.channel < 2 else str(cut.channel + 1))
         recording = custom.get("recording", f"{audio.id}-{side}" if several else audio.id)
         source = audio.sources[0]
+        if supervision.id in data.utt2spk:
+            raise RecipeError("two cuts of one utterance", file=path, id=supervision.id, expected="an id for each supervision", found="two of them",
+                              next="give the supervisions ids of their own: cuts.map_supervisions(...)")
         data.utt2spk[supervision.id] = supervision.speaker
         if supervision.text:
             data.text[supervision.id] = supervision.text.split()
@@ -125,10 +129,14 @@ def from_lhotse(cuts: CutSet, path) -> DataDir:
             data.channel[recording] = (custom.get("file", audio.id), side)
         start = cut.start + supervision.start
         data.segments[supervision.id] = Segment(recording, start, start + supervision.duration)
-    whole = all(utt == segment.recording for utt, segment in data.segments.items())
+        of_all = start == 0 and abs(supervision.duration - audio.duration) * audio.sampling_rate <= 1
+        whole = whole and supervision.id == recording and of_all
     if whole:
         data.segments = {}  # every recording is one utterance
     if set(data.speed.values()) == {1.0}:
         data.speed = {}
     data.check_agreement()
-    return data.write()
+    with publish_folder(path) as folder:
+        data.write(folder)
+    data.path = Path(path)
+    return data

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..corpus.datadir import DataDir
 from ..hmm.align_data import AlignDataOptions, align_data
-from ..hmm.features import write_transforms
+from ..hmm.features import remove_transforms, write_transforms
 from ..hmm.model import AcousticModel
 from ..io.errors import require_file
 from ..io.options import option
@@ -47,6 +47,7 @@ def decode_fmllr(graph: str, data: str, out: str, options: DecodeFmllrOptions) -
 
 def adapt(graph: str, data: DataDir, model: Path, first: Path, options: DecodeFmllrOptions) -> None:
     """Aligns the best words of the first pass and leaves trans.JOB in `first`/adapt, for every speaker of the data."""
+    remove_transforms(first / "adapt")
     words = {number: word for word, number in read_symbols(Path(graph) / "words.txt").items()}
     lmwt = 1 / options.acwt
     text = {utt: [words[word] for word in best_paths(lattice, [lmwt], [0.0])[lmwt, 0.0]]

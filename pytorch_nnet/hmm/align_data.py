@@ -16,6 +16,7 @@ from ..io.options import option
 from ..io.publish import publish
 from ..lang.lang_dir import LangDir
 from .align import ACOUSTIC_SCALE, check_beams, read_failures
+from .features import remove_transforms
 from .graphs import check_transcripts
 from .jobs import job_arguments
 from .model import MODEL_FILES, AcousticModel
@@ -55,6 +56,7 @@ def align_data(data: str, lang: str, source: str, folder: str, options: AlignDat
         raise RecipeError("output would overwrite the model's own directory", file=folder, next="name another <ali-dir>")
     (out / "log").mkdir(parents=True, exist_ok=True)
     (out / "num_jobs").unlink(missing_ok=True)  # readers look for it first: it must not promise old archives
+    remove_transforms(out)
     for name in ("final.mdl", *MODEL_FILES):
         if (Path(source) / name).exists():
             shutil.copyfile(Path(source) / name, out / name)

@@ -52,6 +52,8 @@ class FeatureOptions:
                 (folder / name).unlink(missing_ok=True)
         if self.matrix is not None:
             write_matrix_file(folder / "final.mat", self.matrix)
+        else:
+            (folder / "final.mat").unlink(missing_ok=True)
 
     @classmethod
     def read(cls, folder) -> "FeatureOptions":
@@ -132,16 +134,30 @@ def write_transforms(path, transforms: Transforms) -> None:
             write_archive(stream, speaker, np.asarray(matrix, np.float32))
 
 
+def transform_archives(folder) -> list[Path]:
+    return sorted(path for path in Path(folder).glob("trans.*") if path.suffix[1:].isdigit())
+
+
+def remove_transforms(folder) -> None:
+    """Before others are written: those of more jobs than there will be would stay beside them, and be read."""
+    for path in transform_archives(folder):
+        path.unlink()
+
+
 def read_transforms(folder, data: DataDir) -> dict[str, np.ndarray]:
     """The transforms of the speakers of `data` from the folder's trans.* archives, whatever their number of jobs.
 
     Raises:
-      RecipeError: no archive, or a speaker who is in none.
+      RecipeError: no archive, or a speaker who is in none or in two.
     """
-    paths = sorted(path for path in Path(folder).glob("trans.*") if path.suffix[1:].isdigit())
+    paths = transform_archives(folder)
     found: dict[str, np.ndarray] = {}
     for path in paths:
-        found.update((speaker, matrix) for speaker, matrix in read_matrices(path).items() if speaker in data.spk2utt)
+        own = {speaker: matrix for speaker, matrix in read_matrices(path).items() if speaker in data.spk2utt}
+        if twice := own.keys() & found.keys():
+            raise RecipeError("speaker with two transforms", file=path, id=min(twice), expected="each speaker in one archive",
+                              found="another archive of the folder has one too", next="make the folder anew")
+        found.update(own)
     missing = data.spk2utt.keys() - found.keys()
     if missing:
         raise RecipeError("speakers without a transform", file=Path(folder) / "trans.JOB", id=min(missing),

@@ -26,7 +26,7 @@ def phone_sets(stats: TreeStats, roots: list[tuple[int, ...]], extra: list[tuple
     edge).
 
     Roots hold one phone, or one in all its places in words (sets.int). They are merged two by two, the pair whose joint Gaussian loses
-    least likelihood first; every merger is a question.
+    least likelihood first; every merger is a question. The extra sets may be in any order; as Kaldi's trees want them, those found are sorted.
     """
     middle = stats.events[:, 3] == QUESTION_PDF_CLASS
     seen = set(stats.events[:, 1].tolist())
@@ -36,7 +36,7 @@ def phone_sets(stats: TreeStats, roots: list[tuple[int, ...]], extra: list[tuple
     alive = np.ones(len(members), bool)
     loss = own[:, None] + own[None] - loglike(sums[:, None] + sums[None])
     np.fill_diagonal(loss, np.inf)
-    found = {(0,), *((phone,) for phone in seen), *members, *extra}
+    found = {(0,), *((phone,) for phone in seen), *members, *(tuple(sorted(set(phones))) for phones in extra)}
     for _ in range(len(members) - 2):  # the last merger, all phones, asks nothing
         keep, gone = divmod(int(np.argmin(loss)), len(members))
         members[keep] = tuple(sorted(members[keep] + members[gone]))

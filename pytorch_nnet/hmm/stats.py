@@ -77,7 +77,7 @@ class StatsAccumulator:
 
     def result(self) -> TreeStats:
         events = sorted(self.table)
-        return TreeStats(np.array(events, np.int32), np.stack([self.table[event] for event in events]))
+        return TreeStats(np.array(events, np.int32).reshape(-1, 4), np.array([self.table[event] for event in events]))
 
 
 def merge_files(paths: Iterable[Path], model: AcousticModel) -> TreeStats:

@@ -33,6 +33,8 @@ from .stats import merge_files
 from .topology import read_topology
 from .tree import TreeBuilder
 
+NORM_VARS = "normalise variances per speaker, not only means"
+
 
 @dataclass
 class TrainOptions:
@@ -43,7 +45,6 @@ class TrainOptions:
     beam: float = option(10.0, "beam of the alignments")
     retry_beam: float = option(40.0, "beam of the second attempt at an utterance")
     power: float = option(0.25, "Gaussians are shared out by occupancy to this power")
-    norm_vars: bool = option(False, "normalise variances per speaker, not only means")
 
     def beam_at(self, iteration: int) -> float:
         return self.beam
@@ -54,6 +55,7 @@ class MonoOptions(TrainOptions):
     num_iters: int = option(40, "training iterations")
     max_iter_inc: int = option(30, "last iteration that adds Gaussians")
     totgauss: int = option(1000, "target number of Gaussians")
+    norm_vars: bool = option(False, NORM_VARS)
     initial_beam: float = option(6.0, "beam of the first alignment, when models are still flat")
     realign_iters: list[int] = option([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 23, 26, 29, 32, 35, 38],
                                       "iterations that align anew")
@@ -63,12 +65,17 @@ class MonoOptions(TrainOptions):
 
 
 @dataclass
-class DeltasOptions(TrainOptions):
+class TreeOptions(TrainOptions):
     num_iters: int = option(35, "training iterations")
     max_iter_inc: int = option(25, "last iteration that adds Gaussians")
     realign_iters: list[int] = option([10, 20, 30], "iterations that align anew")
     cluster_thresh: float = option(-1.0, "leaves losing less than this are merged; -1: the gain of the last split, 0: none")
     min_leaf_count: float = option(100.0, "frames every leaf must have")
+
+
+@dataclass
+class DeltasOptions(TreeOptions):
+    norm_vars: bool = option(False, NORM_VARS)
 
 
 def train_mono(data: str, lang: str, folder: str, options: MonoOptions) -> None:
@@ -222,7 +229,7 @@ class Trainer:
         """Iterations 1 to num_iters - 1, then the final names."""
         options = self.options
         first = self.model.num_pdfs  # Gaussians before the first iteration
-        step = max(0, (self.totgauss - first) // options.max_iter_inc)
+        step = max(0, (self.totgauss - first) // max(1, options.max_iter_inc))
         for iteration in track(range(self.done + 1, options.num_iters), f"train {self.folder}", unit="iterations"):
             self.adapt(iteration)
             totals = self.e_step(iteration, realign=iteration in options.realign_iters)

@@ -5,7 +5,7 @@ Schedules of Kaldi's steps/train_lda_mllt.sh and steps/train_sat.sh: the transfo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..corpus.datadir import DataDir
@@ -13,10 +13,10 @@ from ..io.kaldi_model import write_model
 from ..io.options import option
 from ..io.publish import publish_path
 from . import gmm
-from .features import FeatureOptions, read_transforms, write_transforms
+from .features import FeatureOptions, read_transforms, remove_transforms, write_transforms
 from .lda import LdaStats
 from .mllt import estimate_mllt
-from .train import DeltasOptions, Trainer
+from .train import DeltasOptions, Trainer, TreeOptions
 
 
 @dataclass
@@ -28,7 +28,7 @@ class LdaMlltOptions(DeltasOptions):
 
 
 @dataclass
-class SatOptions(DeltasOptions):
+class SatOptions(TreeOptions):
     fmllr_iters: list[int] = option([2, 4, 6, 12], "iterations before which the speakers' transforms are estimated")
     min_count: float = option(500.0, "frames of speech a speaker must have to be adapted")
 
@@ -40,7 +40,6 @@ def train_lda_mllt(num_leaves: int, totgauss: int, data: str, lang: str, ali_dir
     if not trainer.goes_on(num_leaves):
         spliced = FeatureOptions(norm_vars=options.norm_vars, deltas=False, left=options.left_context, right=options.right_context)
         spliced.write(folder)
-        (Path(folder) / "final.mat").unlink(missing_ok=True)  # of an earlier training, which the jobs would use
         trainer.jobs("pytorch_nnet.hmm.lda_job", "lda_acc", lang=lang, ali_dir=ali_dir)
         matrix = LdaStats(**trainer.totals("lda")).estimate(options.dim)
         trainer.grow(num_leaves, source, spliced.with_matrix(matrix))
@@ -57,7 +56,7 @@ def train_sat(num_leaves: int, totgauss: int, data: str, lang: str, ali_dir: str
     source = trainer.source(ali_dir)
     if not trainer.goes_on(num_leaves):
         trainer.first_transforms()
-        trainer.grow(num_leaves, source, replace(source.features, norm_vars=options.norm_vars))
+        trainer.grow(num_leaves, source, source.features)
     trainer.run()
 
 
@@ -84,6 +83,7 @@ class SatTrainer(Trainer):
 
     def first_transforms(self) -> None:
         """Takes the transforms over from the alignments' directory, or estimates them with its model and alignments."""
+        remove_transforms(self.folder)
         if any(Path(self.ali_dir).glob("trans.*")):
             for job, part in enumerate(DataDir.load(self.data).split(self.options.nj), 1):
                 write_transforms(self.folder / f"trans.{job}", read_transforms(self.ali_dir, part))

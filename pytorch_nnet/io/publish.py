@@ -61,8 +61,11 @@ def publish_path(path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def publish_folder(path) -> Iterator[Path]:
-    """Yields a temporary folder beside `path`; on a clean exit it replaces `path`, else it is removed."""
-    path = Path(path)
+    """Yields a temporary folder beside `path`; on a clean exit it replaces `path`, else it is removed.
+
+    A link stays, to a larger disk perhaps: what it leads to is replaced, and the temporary folder is there.
+    """
+    path = Path(os.path.realpath(path))
     temporary = temporary_name(path)
     with removed(temporary), writing(path):
         temporary.mkdir(parents=True)
