@@ -195,7 +195,7 @@ def test_estimates_of_the_mini_corpus_are_near_what_it_took(run, recipe):
     seconds = {"s": 1, "min": 60, "h": 3600}
     planned = {int(number): float(value) * seconds[unit]
                for number, value, unit in re.findall(r"^stage (\d+):.*: ([\d.]+) (s|min|h), disk", done.stdout, re.MULTILINE)}
-    took = {2: 11, 3: 82, 4: 81, 5: 77, 6: 129, 7: 77, 8: 81, 9: 162, 10: 31}
+    took = {2: 11, 3: 97, 4: 81, 5: 77, 6: 129, 7: 77, 8: 81, 9: 162, 10: 31}
     quicker = statistics.median(planned[stage] / took[stage] for stage in took)
     assert 1 < quicker < 2
     for stage in took:
