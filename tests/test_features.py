@@ -46,6 +46,11 @@ def kaldi(samples, config, cepstra=False):
     return np.array([online.get_frame(t) for t in range(online.num_frames_ready)])
 
 
+def test_no_more_cepstra_than_mel_filters():
+    with pytest.raises(RecipeError, match="more cepstral coefficients"):
+        mfcc(np.zeros(800), MfccConfig(num_ceps=24, num_mel_bins=23))
+
+
 @pytest.mark.parametrize("options", [
     {"num_mel_bins": 31}, {"num_mel_bins": 31, "sampling_rate": 16000}, {"snip_edges": False},
                                      {"window_type": "hamming"},

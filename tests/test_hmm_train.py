@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -92,8 +93,12 @@ def test_results_do_not_depend_on_the_number_of_jobs(corpus, trained, run, tmp_p
     assert run("steps/align_si", "--nj", 1, data, lang, "mono", "mono_ali").returncode == 0
     assert run("steps/train_deltas", "--nj", 1, *FAST_TREE, 30, 80, data, lang, "mono_ali", "tri1").returncode == 0
     assert run("steps/train_lda_mllt", "--nj", 1, *FAST_LDA, 30, 80, data, lang, "tri1", "tri2").returncode == 0
+    for folder in ("tri3", "tri3_ali"):  # as a run with more jobs left it when it was killed
+        (tmp_path / folder).mkdir()
+        shutil.copy(trained / "tri3/trans.1", tmp_path / folder / "trans.7")
     assert run("steps/train_sat", "--nj", 3, *FAST_SAT, 30, 80, data, lang, "tri2", "tri3").returncode == 0
     assert run("steps/align_fmllr", "--nj", 1, data, lang, "tri3", "tri3_ali").returncode == 0
+    assert not list(tmp_path.glob("tri3*/trans.7"))
     assert (tmp_path / "tri2/final.mat").read_bytes() == (trained / "tri2/final.mat").read_bytes()
     assert (tmp_path / "tri3/final.alimdl").read_bytes() == (trained / "tri3/final.alimdl").read_bytes()
     assert (tmp_path / "tri3_ali/trans.1").read_bytes() == b"".join((trained / f"tri3_ali/trans.{job}").read_bytes() for job in (1, 2))

@@ -83,7 +83,7 @@ def toy(tmp_path_factory):
 
     def tri2(out):
         train_lda_mllt(20, 40, data, lang, str(folder / "tri1"), out,
-                       LdaMlltOptions(**TREE, dim=15, left_context=1, right_context=1, mllt_iters=[2, 3]))
+                       LdaMlltOptions(**TREE, norm_vars=True, dim=15, left_context=1, right_context=1, mllt_iters=[2, 3]))
 
     def tri3(out):
         train_sat(20, 40, data, lang, str(folder / "tri2"), out, SatOptions(**TREE, fmllr_iters=[2, 3], min_count=50.0))
@@ -102,6 +102,13 @@ def files(folder: Path) -> dict[Path, bytes]:
 
 class Killed(BaseException):
     pass
+
+
+def test_speaker_adaptive_training_has_the_features_of_its_alignments(toy):
+    folder, _ = toy
+    assert "--norm-vars=true" in (folder / "tri2/cmvn_opts").read_text()
+    for name in ("cmvn_opts", "splice_opts", "final.mat"):
+        assert (folder / "tri3" / name).read_bytes() == (folder / "tri2" / name).read_bytes()
 
 
 # Job arrays that are half done when the training is killed: the first alignment, MLLT's or fMLLR's, the realignment, the last of all.

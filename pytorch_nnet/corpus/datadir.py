@@ -244,7 +244,8 @@ def read_count(text: str) -> int:
 def check_apart(source, target) -> None:
     """Raises RecipeError if publishing `target`, which replaces that folder, would remove `source`."""
     if Path(source).resolve().is_relative_to(Path(target).resolve()):
-        raise RecipeError("the target would replace its source", file=target, expected="a folder of its own", found=f"{source} is there, or in it")
+        raise RecipeError("the target would replace its source", file=target, expected="a folder of its own", found=f"{source} is there, or in it",
+                          next="name another target")
 
 
 def write_table(path, table: Mapping[str, str]) -> None:

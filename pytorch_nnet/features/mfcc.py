@@ -34,7 +34,8 @@ def cepstral_transform(config: MfccConfig) -> np.ndarray:
     """Orthonormal DCT-II with the lifter folded in: (num_mel_bins, num_ceps) float32."""
     bins = config.num_mel_bins
     if config.num_ceps > bins:
-        raise RecipeError("more cepstral coefficients than mel filters", id="num_ceps", expected=f"at most num_mel_bins, {bins}", found=config.num_ceps)
+        raise RecipeError("more cepstral coefficients than mel filters", id="num_ceps", expected=f"at most num_mel_bins, {bins}", found=config.num_ceps,
+                          next="a smaller --num-ceps, or a larger --num-mel-bins")
     order = np.arange(config.num_ceps)
     matrix = np.sqrt(2.0 / bins) * np.cos(np.pi / bins * (np.arange(bins)[:, None] + 0.5) * order)
     matrix[:, 0] = np.sqrt(1.0 / bins)
